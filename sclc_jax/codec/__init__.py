@@ -1,0 +1,1 @@
+"""From a frozen model to bytes and back."""

@@ -1,0 +1,230 @@
+"""What can be configured, as frozen, validated dataclasses.
+
+`experiments/*.py` return an ml_collections ConfigDict, which is open to
+overrides from the command line; `from_config_dict` turns it into
+`ExperimentConfig` once. Everything inside the package sees only dataclasses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any
+
+STAGES = ("base", "quantization", "selective")
+
+
+def _check(ok: bool, key: str, value: Any, rule: str) -> None:
+  if not ok:
+    raise ValueError(f"config.{key} must be {rule}, got {value!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+  """What is built.
+
+  Attributes:
+    base: base model; `hyperprior` is the one that exists.
+    N: width of the transforms and of z.
+    M: width of y.
+    levels: number of quality levels L.
+    adaptive: has the adaptive quantizer (tables QV and IQV).
+    selective: has the selector (importance map, curves, mask).
+    init: kernels of the transforms at the start: `xavier` (the paper's), or
+      `wavelet`, a cascade of 2x2 Hadamard transforms plus small Xavier noise,
+      which starts as a working linear transform codec.
+    importance_bias: initial bias of the importance head, added to the 0.5 of
+      the paper; 0.4 keeps nearly all elements at the first step.
+  """
+
+  base: str = "hyperprior"
+  N: int = 192
+  M: int = 320
+  levels: int = 8
+  adaptive: bool = True
+  selective: bool = True
+  init: str = "xavier"
+  importance_bias: float = 0.0
+
+  def __post_init__(self):
+    _check(self.base == "hyperprior", "model.base", self.base, "'hyperprior'")
+    _check(self.N >= 1, "model.N", self.N, "at least 1")
+    _check(self.M >= 1, "model.M", self.M, "at least 1")
+    _check(self.levels >= 2, "model.levels", self.levels, "at least 2")
+    _check(
+      self.init in ("xavier", "wavelet"),
+      "model.init",
+      self.init,
+      "'xavier' or 'wavelet'",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class StageConfig:
+  """One training stage: how long, how fast."""
+
+  steps: int = 0
+  lr: float = 0.0  # 0 takes optim.lr
+
+  def __post_init__(self):
+    _check(self.steps >= 0, "stages.*.steps", self.steps, "at least 0")
+    _check(self.lr >= 0, "stages.*.lr", self.lr, "at least 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class StagesConfig:
+  """The stages in their order (paper, section 3.3)."""
+
+  base: StageConfig = StageConfig()
+  quantization: StageConfig = StageConfig()
+  selective: StageConfig = StageConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+  """Adam with linear warm-up and cosine decay within each stage."""
+
+  lr: float = 5e-5
+  warmup_steps: int = 0
+  final_lr_fraction: float = 0.1
+  clip_norm: float = 0.0  # 0 does not clip
+
+  def __post_init__(self):
+    _check(self.lr > 0, "optim.lr", self.lr, "positive")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+  """The loss and the rhythm of logs and checkpoints.
+
+  Attributes:
+    lmbda_first: Lagrange weight of level 1; it doubles with each level.
+    levels_per_image: 0 for all levels in every step (the paper), else how many
+      are drawn.
+  """
+
+  distortion: str = "mse"
+  precision: str = "float32"
+  levels_per_image: int = 0
+  lmbda_first: float = 0.0015625
+  log_every: int = 50
+  checkpoint_every: int = 500
+
+  def __post_init__(self):
+    _check(
+      self.distortion == "mse", "train.distortion", self.distortion, "'mse'"
+    )
+    _check(
+      self.precision in ("float32", "bfloat16"),
+      "train.precision",
+      self.precision,
+      "'float32' or 'bfloat16'",
+    )
+    _check(
+      self.levels_per_image >= 0,
+      "train.levels_per_image",
+      self.levels_per_image,
+      "at least 0",
+    )
+    _check(self.log_every >= 1, "train.log_every", self.log_every, "positive")
+    _check(
+      self.checkpoint_every >= 1,
+      "train.checkpoint_every",
+      self.checkpoint_every,
+      "positive",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+  """Training images."""
+
+  source: str = ""
+  batch_size: int = 8  # global
+  crop_size: int = 256
+  max_downscale: float = 2.0
+
+  def __post_init__(self):
+    _check(self.batch_size >= 1, "data.batch_size", self.batch_size, "positive")
+    _check(
+      self.crop_size >= 64 and self.crop_size % 64 == 0,
+      "data.crop_size",
+      self.crop_size,
+      "a positive multiple of 64",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+  """Everything that decides a training run."""
+
+  seed: int = 0
+  init_from: str = ""
+  model: ModelConfig = ModelConfig()
+  stages: StagesConfig = StagesConfig()
+  optim: OptimConfig = OptimConfig()
+  train: TrainConfig = TrainConfig()
+  data: DataConfig = DataConfig()
+
+  def __post_init__(self):
+    total = sum(getattr(self.stages, name).steps for name in STAGES)
+    _check(total >= 1, "stages.*.steps (sum)", total, "at least 1")
+
+
+def default_config_dict():
+  """The defaults as a locked ConfigDict; experiments replace some of them."""
+  import ml_collections
+
+  return ml_collections.ConfigDict(
+    dataclasses.asdict(
+      ExperimentConfig(stages=StagesConfig(base=StageConfig(steps=1)))
+    )
+  ).lock()
+
+
+def from_dict(values: dict[str, Any], cls: type = ExperimentConfig):
+  """Builds `cls` from nested dicts; an unknown key is a ValueError."""
+  hints = typing.get_type_hints(cls)
+  unknown = sorted(set(values) - set(hints))
+  if unknown:
+    raise ValueError(
+      f"unknown config key {unknown[0]!r}; {cls.__name__} has "
+      f"{', '.join(sorted(hints))}."
+    )
+  kwargs = {}
+  for name, value in values.items():
+    if dataclasses.is_dataclass(hints[name]):
+      value = from_dict(dict(value), hints[name])
+    elif hints[name] is float and isinstance(value, int):
+      value = float(value)
+    if not dataclasses.is_dataclass(hints[name]) and not isinstance(
+      value, hints[name]
+    ):
+      raise ValueError(
+        f"config key {name!r} takes a {hints[name].__name__}, got {value!r}."
+      )
+    kwargs[name] = value
+  return cls(**kwargs)
+
+
+def from_config_dict(config) -> ExperimentConfig:
+  """Freezes an experiment's ConfigDict."""
+  return from_dict(config.to_dict())
+
+
+def stage_model(config: ExperimentConfig, stage: str) -> ModelConfig:
+  """The model that a stage trains.
+
+  A stage of 0 steps leaves its parts unbuilt, there and in later stages;
+  `model.selective = False` builds no selector whatever the steps.
+  """
+  reached = STAGES[: STAGES.index(stage) + 1]
+
+  def built(part: str) -> bool:
+    return part in reached and getattr(config.stages, part).steps > 0
+
+  return dataclasses.replace(
+    config.model,
+    adaptive=config.model.adaptive and built("quantization"),
+    selective=config.model.selective and built("selective"),
+  )

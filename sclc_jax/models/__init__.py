@@ -1,0 +1,1 @@
+"""Base models, the quantizer, the selector and their union."""

@@ -1,0 +1,28 @@
+"""The Hyperprior base model (Balle et al. 2018, arXiv 1802.01436)."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+
+from sclc_jax.nn.likelihoods import EntropyBottleneck
+from sclc_jax.nn.transforms import (
+  Analysis,
+  HyperAnalysis,
+  HyperSynthesis,
+  Synthesis,
+)
+
+
+class Hyperprior(nn.Module):
+  """Four transforms and the density of z; y given z is zero-mean Gaussian."""
+
+  N: int
+  M: int
+  init: str = "xavier"
+
+  def setup(self):
+    self.analysis = Analysis(self.N, self.M, self.init)
+    self.synthesis = Synthesis(self.N, self.M, self.init)
+    self.hyper_analysis = HyperAnalysis(self.N)
+    self.hyper_synthesis = HyperSynthesis(self.N, self.M, self.init)
+    self.entropy_bottleneck = EntropyBottleneck(self.N)

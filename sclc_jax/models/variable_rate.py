@@ -1,0 +1,135 @@
+"""One model for every rate: base model, quantizer and selector together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from sclc_jax.config import ModelConfig
+from sclc_jax.models.hyperprior import Hyperprior
+from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_steps
+from sclc_jax.models.selective import Selector, draw_mask
+from sclc_jax.nn.likelihoods import normal_likelihood, to_bits
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LevelOutput:
+  """What one quality level gives in training; all [B] but the image.
+
+  `bits_y` are bits of the selected elements, `selected` the fraction of them.
+  """
+
+  x_hat: jax.Array
+  bits_y: jax.Array
+  selected: jax.Array
+
+
+class VariableRate(nn.Module):
+  """SCR around a base model; quantizer and selector are optional parts."""
+
+  config: ModelConfig
+
+  def setup(self):
+    cfg = self.config
+    self.base = Hyperprior(cfg.N, cfg.M, cfg.init)
+    if cfg.adaptive:
+      self.quantizer = AdaptiveQuantizer(cfg.levels, cfg.M)
+    if cfg.selective:
+      self.selector = Selector(cfg.levels, cfg.M, cfg.importance_bias)
+
+  def steps(self) -> tuple[jax.Array, jax.Array]:
+    """(QV, IQV), each [L, M]; ones without the quantizer."""
+    if self.config.adaptive:
+      return self.quantizer()
+    return unit_steps(self.config.levels, self.config.M)
+
+  def latents(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """x [B, H, W, 3] in [-1, 1] to (y, z); does not round."""
+    y = self.base.analysis(x)
+    return y, self.base.hyper_analysis(y)
+
+  def analysis(self, x: jax.Array) -> jax.Array:
+    """x [B, H, W, 3] in [-1, 1] to y [B, H/16, W/16, M]."""
+    return self.base.analysis(x)
+
+  def hyper_analysis(self, y: jax.Array) -> jax.Array:
+    """y to z [B, H/64, W/64, N]."""
+    return self.base.hyper_analysis(y)
+
+  def synthesis(self, y_hat: jax.Array) -> jax.Array:
+    """y_hat to x_hat about [-1, 1]; does not clip."""
+    return self.base.synthesis(y_hat)
+
+  def prior(self, z: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    """z to (scale, importance), the float form; the codec has an exact one."""
+    scale, features = self.base.hyper_synthesis(z)
+    if not self.config.selective:
+      return scale, None
+    return scale, self.selector.importance(features)
+
+  def z_likelihood(self, z: jax.Array) -> jax.Array:
+    """Likelihood of each element of z."""
+    return self.base.entropy_bottleneck(z)
+
+  def __call__(
+    self, x: jax.Array, levels: jax.Array, keys: jax.Array
+  ) -> tuple[jax.Array, LevelOutput]:
+    """The training pass, with noise in place of rounding (PAPER: step 1 to 3).
+
+    Args:
+      x: [B, H, W, 3] in [-1, 1].
+      levels: [K, B] int, 0-based: the K levels at which each image is coded.
+      keys: [B] random keys, one per example, so that the noise does not
+        depend on how the batch is spread over devices.
+
+    Returns:
+      bits of z, [B], and a LevelOutput with a leading axis K.
+    """
+    y, z = self.latents(x)
+    z_noise = _uniform(keys, 0, z.shape[1:]) - 0.5
+    z_tilde = z + z_noise
+    bits_z = to_bits(self.z_likelihood(z_tilde)).sum((1, 2, 3))
+    scale, importance = self.prior(z_tilde)
+    qv, iqv = self.steps()
+    outputs = [
+      self._level(y, scale, importance, qv, iqv, levels[k], keys, k)
+      for k in range(levels.shape[0])
+    ]
+    return bits_z, jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
+
+  def _level(self, y, scale, importance, qv, iqv, level, keys, k):
+    step = qv[level][:, None, None]
+    y_noise = _uniform(keys, 2 * k + 1, y.shape[1:]) - 0.5
+    y_tilde = y / step + y_noise
+    bits = to_bits(normal_likelihood(y_tilde, scale / step))
+    selected = jnp.ones(y.shape[:1])
+    if importance is not None:
+      gamma = self.selector.curves()[level][:, None, None]
+      mask_noise = _uniform(keys, 2 * k + 2, y.shape[1:])
+      mask = draw_mask(importance, gamma, mask_noise)
+      bits, y_tilde = bits * mask, y_tilde * mask
+      selected = mask.mean((1, 2, 3))
+    x_hat = self.synthesis(y_tilde * iqv[level][:, None, None])
+    return LevelOutput(x_hat, bits.sum((1, 2, 3)), selected)
+
+
+def _uniform(keys: jax.Array, stream: int, shape: tuple[int, ...]):
+  """U(0, 1) of [B, *shape], each example from its own key."""
+
+  def draw(key):
+    return jax.random.uniform(jax.random.fold_in(key, stream), shape)
+
+  return jax.vmap(draw)(keys)
+
+
+def init_params(config: ModelConfig, seed: int):
+  """Fresh float32 parameters of the model, a pure function of the seed."""
+  model = VariableRate(config)
+  key = jax.random.key(seed)
+  x = jnp.zeros((1, 64, 64, 3))
+  levels = jnp.zeros((1, 1), jnp.int32)
+  return jax.jit(model.init)(key, x, levels, key[None])["params"]

@@ -1,0 +1,1 @@
+"""Layers, transforms and differentiable likelihoods (pure)."""

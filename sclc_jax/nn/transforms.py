@@ -1,0 +1,146 @@
+"""Analysis, synthesis and the hyper transforms (Balle et al. 2018).
+
+Widths N and M as in arXiv 1802.01436, figure 4. All take and give
+[B, H, W, C] with H and W multiples of the stride.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from sclc_jax.nn import wavelet
+from sclc_jax.nn.conv import conv, conv_down, conv_up
+from sclc_jax.nn.gdn import GDN
+
+_xavier = nn.initializers.xavier_uniform()
+
+
+class Conv(nn.Module):
+  """A convolution with bias: same size, half the size, or twice the size.
+
+  Attributes:
+    features: output channels.
+    size: kernel height and width.
+    resize: `same`, `down` (stride 2) or `up` (transposed, stride 2).
+    kernel_init: initialiser of [size, size, I, features].
+    bias_init: initialiser of [features].
+  """
+
+  features: int
+  size: int = 5
+  resize: str = "same"
+  kernel_init: Any = _xavier
+  bias_init: Any = nn.initializers.zeros
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shape = (self.size, self.size, x.shape[-1], self.features)
+    kernel = self.param("kernel", self.kernel_init, shape)
+    bias = self.param("bias", self.bias_init, (self.features,))
+    op = {"same": conv, "down": conv_down, "up": conv_up}[self.resize]
+    return op(x, kernel.astype(x.dtype)) + bias.astype(x.dtype)
+
+
+def _analysis_kernel(init: str, N: int, M: int, stage: int):
+  if init == "xavier":
+    return _xavier
+
+  def kernel(rng, shape, dtype=jnp.float32):
+    fixed = wavelet.cascade(N, M)[0][stage]
+    return wavelet.add_noise(fixed, _xavier(rng, shape, dtype))
+
+  return kernel
+
+
+def _synthesis_kernel(init: str, N: int, M: int, stage: int):
+  if init == "xavier":
+    return _xavier
+
+  def kernel(rng, shape, dtype=jnp.float32):
+    fixed = wavelet.cascade(N, M)[0][stage].swapaxes(2, 3)
+    fixed = fixed / wavelet.GAINS[stage] ** 2
+    return wavelet.add_noise(fixed, _xavier(rng, shape, dtype))
+
+  return kernel
+
+
+def _gamma(init: str, stage: int) -> float:
+  return 0.1 if init == "xavier" else wavelet.GAMMAS[stage]
+
+
+class Analysis(nn.Module):
+  """x in [-1, 1], [B, H, W, 3], to y [B, H/16, W/16, M]."""
+
+  N: int
+  M: int
+  init: str = "xavier"
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    for stage, width in enumerate((self.N, self.N, self.N, self.M)):
+      kernel_init = _analysis_kernel(self.init, self.N, self.M, stage)
+      x = Conv(width, 5, "down", kernel_init, name=f"conv_{stage}")(x)
+      if stage < 3:
+        x = GDN(gamma_init=_gamma(self.init, stage), name=f"gdn_{stage}")(x)
+    return x
+
+
+class Synthesis(nn.Module):
+  """y_hat [B, H/16, W/16, M] to x_hat about [-1, 1], [B, H, W, 3]."""
+
+  N: int
+  M: int
+  init: str = "xavier"
+
+  @nn.compact
+  def __call__(self, y: jax.Array) -> jax.Array:
+    for stage, width in reversed(
+      tuple(enumerate((3, self.N, self.N, self.N)))
+    ):
+      kernel_init = _synthesis_kernel(self.init, self.N, self.M, stage)
+      y = Conv(width, 5, "up", kernel_init, name=f"conv_{stage}")(y)
+      if stage > 0:
+        gamma = _gamma(self.init, stage - 1)
+        y = GDN(True, gamma, name=f"igdn_{stage - 1}")(y)
+    return y
+
+
+class HyperAnalysis(nn.Module):
+  """|y| [B, h, w, M] to z [B, h/4, w/4, N]."""
+
+  N: int
+
+  @nn.compact
+  def __call__(self, y: jax.Array) -> jax.Array:
+    z = nn.relu(Conv(self.N, 3, name="conv_0")(jnp.abs(y)))
+    z = nn.relu(Conv(self.N, 5, "down", name="conv_1")(z))
+    return Conv(self.N, 5, "down", name="conv_2")(z)
+
+
+class HyperSynthesis(nn.Module):
+  """z_tilde [B, h/4, w/4, N] to (scale [B, h, w, M], features [B, h, w, N]).
+
+  `features` are the penultimate features that the importance map reads.
+  """
+
+  N: int
+  M: int
+  init: str = "xavier"
+
+  @nn.compact
+  def __call__(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    z = nn.relu(Conv(self.N, 5, "up", name="conv_0")(z))
+    features = nn.relu(Conv(self.N, 5, "up", name="conv_1")(z))
+
+    def bias_init(rng, shape, dtype=jnp.float32):
+      del rng
+      if self.init == "xavier":
+        return jnp.zeros(shape, dtype)
+      return jnp.asarray(wavelet.cascade(self.N, self.M)[1], dtype)
+
+    scale = Conv(self.M, 3, bias_init=bias_init, name="conv_2")(features)
+    return nn.relu(scale), features

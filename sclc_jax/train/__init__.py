@@ -1,0 +1,1 @@
+"""Data, loss and the training loop."""

@@ -1,0 +1,89 @@
+"""The rate-distortion loss over quality levels (paper, eq. 6)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from sclc_jax.config import ExperimentConfig
+from sclc_jax.models.variable_rate import VariableRate
+
+
+def lagrange_weights(first: float, levels: int) -> jax.Array:
+  """lmbda of each level [L]: first * 2 ** (level - 1)."""
+  return first * 2.0 ** jnp.arange(levels)
+
+
+def draw_levels(
+  config: ExperimentConfig, adaptive: bool, keys: jax.Array
+) -> jax.Array:
+  """The levels of one step, [K, B] int, 0-based.
+
+  Without the quantizer (stage 1) it is the top level alone; else all levels,
+  or `levels_per_image` different ones drawn for each example.
+
+  Args:
+    config: of the experiment.
+    adaptive: whether the stage has more than the top level.
+    keys: [B] keys of the examples.
+  """
+  levels, batch = config.model.levels, keys.shape[0]
+  if not adaptive:
+    return jnp.full((1, batch), levels - 1, jnp.int32)
+  count = config.train.levels_per_image
+  if count == 0 or count >= levels:
+    return jnp.tile(jnp.arange(levels, dtype=jnp.int32)[:, None], (1, batch))
+
+  def draw(example_key):
+    drawn = jax.random.fold_in(example_key, 1_000_000)
+    return jax.random.permutation(drawn, levels)[:count]
+
+  return jax.vmap(draw)(keys).T.astype(jnp.int32)
+
+
+def rate_distortion(
+  model: VariableRate,
+  params,
+  images: jax.Array,
+  levels: jax.Array,
+  keys: jax.Array,
+  lmbdas: jax.Array,
+  dtype=jnp.float32,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+  """sum over levels of lmbda * MSE + bpp, averaged over the batch.
+
+  Args:
+    model: what is trained.
+    params: its parameters.
+    images: [B, H, W, 3] uint8.
+    levels: [K, B]; where K < L, the sum is scaled by L / K (unbiased).
+    keys: [B], one per example.
+    lmbdas: [L].
+    dtype: of the transforms' computation.
+
+  Returns:
+    The loss, and sums per level [L]: `count`, `mse`, `bpp`, `selected`.
+  """
+  pixels = images.shape[1] * images.shape[2]
+  x = images.astype(jnp.float32) / 127.5 - 1.0
+  bits_z, out = model.apply(
+    {"params": params}, x.astype(dtype), levels, keys
+  )
+  error = (out.x_hat.astype(jnp.float32) - x) * 127.5
+  mse = jnp.mean(error**2, axis=(2, 3, 4))  # [K, B]
+  bpp = (out.bits_y + bits_z) / pixels
+  distinct = 1 if not model.config.adaptive else lmbdas.shape[0]
+  weight = distinct / levels.shape[0]
+  loss = weight * jnp.mean(jnp.sum(lmbdas[levels] * mse + bpp, axis=0))
+  one_hot = jax.nn.one_hot(levels, lmbdas.shape[0])  # [K, B, L]
+
+  def per_level(values):
+    return jnp.einsum("kb,kbl->l", values, one_hot)
+
+  sums = {
+    "count": one_hot.sum((0, 1)),
+    "mse": per_level(mse),
+    "bpp": per_level(bpp),
+    "selected": per_level(out.selected),
+  }
+  return loss, sums
