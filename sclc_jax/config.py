@@ -35,6 +35,9 @@ class ModelConfig:
       which starts as a working linear transform codec.
     importance_bias: initial bias of the importance head, added to the 0.5 of
       the paper; 0.4 keeps nearly all elements at the first step.
+    table_init: QV, IQV and gamma at the start: `ones` (the paper's), or
+      `geometric`: steps follow high-rate theory, a factor of sqrt(2) a level
+      below the top, and gamma a factor of 2 ** (1/4).
   """
 
   base: str = "hyperprior"
@@ -45,6 +48,7 @@ class ModelConfig:
   selective: bool = True
   init: str = "xavier"
   importance_bias: float = 0.0
+  table_init: str = "ones"
 
   def __post_init__(self):
     _check(self.base == "hyperprior", "model.base", self.base, "'hyperprior'")
@@ -56,6 +60,12 @@ class ModelConfig:
       "model.init",
       self.init,
       "'xavier' or 'wavelet'",
+    )
+    _check(
+      self.table_init in ("ones", "geometric"),
+      "model.table_init",
+      self.table_init,
+      "'ones' or 'geometric'",
     )
 
 
@@ -88,6 +98,7 @@ class OptimConfig:
   warmup_steps: int = 0
   final_lr_fraction: float = 0.1
   clip_norm: float = 0.0  # 0 does not clip
+  table_lr_factor: float = 1.0  # lr of QV, IQV and gamma, relative to lr
 
   def __post_init__(self):
     _check(self.lr > 0, "optim.lr", self.lr, "positive")

@@ -11,8 +11,21 @@ from sclc_jax.nn.bounds import lower_bound
 MIN_STEP = 1e-5
 
 
+def table_init(kind: str, factor: float):
+  """Initialiser of a table [L, M]: ones, or `factor` more a level down."""
+
+  def init(rng, shape):
+    del rng
+    if kind == "ones":
+      return jnp.ones(shape)
+    below = jnp.arange(shape[0])[::-1, None]  # levels below the top
+    return jnp.broadcast_to(factor**below, shape).astype(jnp.float32)
+
+  return init
+
+
 class AdaptiveQuantizer(nn.Module):
-  """Tables QV and IQV [L, M], positive, started from ones.
+  """Tables QV and IQV [L, M], positive.
 
   Paper, section 3.2: y_hat = round(y / QV_q) * IQV_q, and the scale of the
   entropy model is scale / QV_q. IQV is learned separately; it is not 1 / QV.
@@ -20,11 +33,14 @@ class AdaptiveQuantizer(nn.Module):
 
   levels: int
   M: int
+  init: str = "ones"
 
   def setup(self):
     shape = (self.levels, self.M)
-    self.qv = self.param("qv", nn.initializers.ones, shape)
-    self.iqv = self.param("iqv", nn.initializers.ones, shape)
+    # High-rate theory: the best step goes with lmbda ** -1/2.
+    init = table_init(self.init, 2.0**0.5)
+    self.qv = self.param("qv", init, shape)
+    self.iqv = self.param("iqv", init, shape)
 
   def __call__(self) -> tuple[jax.Array, jax.Array]:
     """(QV, IQV), each [L, M]."""

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sclc_jax.models.quantizer import table_init
 from sclc_jax.nn.bounds import lower_bound, safe_power, straight_through
 from sclc_jax.nn.transforms import Conv
 
@@ -22,12 +23,13 @@ class Selector(nn.Module):
   levels: int
   M: int
   bias: float = 0.0
+  init: str = "ones"
 
   def setup(self):
     bias_init = nn.initializers.constant(self.bias)
     self.head = Conv(self.M, 1, bias_init=bias_init)
     self.gamma = self.param(
-      "gamma", nn.initializers.ones, (self.levels, self.M)
+      "gamma", table_init(self.init, 2.0**0.25), (self.levels, self.M)
     )
 
   def importance(self, features: jax.Array) -> jax.Array:

@@ -37,9 +37,11 @@ class VariableRate(nn.Module):
     cfg = self.config
     self.base = Hyperprior(cfg.N, cfg.M, cfg.init)
     if cfg.adaptive:
-      self.quantizer = AdaptiveQuantizer(cfg.levels, cfg.M)
+      self.quantizer = AdaptiveQuantizer(cfg.levels, cfg.M, cfg.table_init)
     if cfg.selective:
-      self.selector = Selector(cfg.levels, cfg.M, cfg.importance_bias)
+      self.selector = Selector(
+        cfg.levels, cfg.M, cfg.importance_bias, cfg.table_init
+      )
 
   def steps(self) -> tuple[jax.Array, jax.Array]:
     """(QV, IQV), each [L, M]; ones without the quantizer."""

@@ -1,0 +1,65 @@
+"""Checkpoints by orbax: the one place that knows its API."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+
+class Checkpoints:
+  """A folder of training states, one a step, the latest ones kept.
+
+  States are pytrees of arrays; what else a run needs is a JSON dict.
+  """
+
+  def __init__(self, folder: str | pathlib.Path, max_to_keep: int = 3):
+    options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep, create=True)
+    self._manager = ocp.CheckpointManager(
+      pathlib.Path(folder).absolute(),
+      options=options,
+      item_names=("state", "meta"),
+    )
+
+  def latest_step(self) -> int | None:
+    """The newest step, None in an empty folder."""
+    return self._manager.latest_step()
+
+  def save(self, step: int, state: Any, meta: dict) -> None:
+    """Saves in the background; a step that exists is left as it is."""
+    if step in self._manager.all_steps():
+      return
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
+      ),
+    )
+
+  def restore(self, step: int, target: Any) -> tuple[Any, dict]:
+    """(state, meta) of a step; `target` gives structure, shapes and dtypes."""
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
+    restored = self._manager.restore(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()
+      ),
+    )
+    return restored["state"], restored["meta"]
+
+  def meta(self, step: int) -> dict:
+    """The JSON dict of a step."""
+    restored = self._manager.restore(
+      step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+    )
+    return restored["meta"]
+
+  def wait(self) -> None:
+    """Returns when all is on disk."""
+    self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits, then releases the folder."""
+    self._manager.close()
