@@ -1,0 +1,271 @@
+"""The .sclcm file: a trained model frozen for coding, in safetensors.
+
+Float parameters (float16), the integer control path, integer tables of z, the
+config and a fingerprint. A pure function of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.resources
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from sclc_jax.codec.bitstream import FINGERPRINT_BYTES
+from sclc_jax.codec.control import (
+  Z_MAX,
+  ControlPath,
+  IntegerConv,
+  build_control_path,
+  interpolate,
+)
+from sclc_jax.codec.images import write_whole
+from sclc_jax.codec.range_coder import RangeTables
+from sclc_jax.codec.tables import build_factorized_tables
+from sclc_jax.config import ModelConfig, from_dict
+
+VERSION = 1
+DEFAULT_MODEL = "cpu-small"
+_TAIL = 2.0**-10  # mass of z left to the escape code, each side
+
+
+@dataclasses.dataclass(frozen=True)
+class CodecModel:
+  """A frozen model.
+
+  Attributes:
+    config: what is built.
+    params: nested dict of float32 parameters (rounded to float16 once).
+    control: the integer control path.
+    z_tables: range coder tables of z, one a channel.
+    steps: float32 [2, Q, M], QV and IQV for each 64th of a level.
+    fingerprint: first bytes of the SHA-256 of all of it.
+  """
+
+  config: ModelConfig
+  params: dict[str, Any]
+  control: ControlPath
+  z_tables: RangeTables
+  steps: np.ndarray
+  fingerprint: bytes
+
+  @property
+  def top_quality(self) -> int:
+    """The highest quality level."""
+    return self.config.levels
+
+
+def _flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:
+  if not isinstance(tree, dict):
+    return {prefix: np.ascontiguousarray(tree)}
+  flat = {}
+  for key in sorted(tree):
+    flat |= _flatten(tree[key], f"{prefix}/{key}")
+  return flat
+
+
+def _unflatten(flat: dict[str, np.ndarray]) -> dict[str, Any]:
+  tree: dict[str, Any] = {}
+  for path, value in flat.items():
+    *parents, leaf = path.split("/")
+    node = tree
+    for key in parents:
+      node = node.setdefault(key, {})
+    node[leaf] = value
+  return tree
+
+
+def z_support(masses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """First and last symbol of each channel's table.
+
+  Args:
+    masses: [2 Z_MAX + 1, C] of the integers from -Z_MAX on.
+  """
+  below = np.cumsum(masses, 0)
+  above = np.cumsum(masses[::-1], 0)
+  lower = (below < _TAIL).sum(0) - Z_MAX
+  upper = Z_MAX - (above < _TAIL).sum(0)
+  lower = np.minimum(lower, Z_MAX)
+  return lower.astype(np.int32), np.maximum(lower, upper).astype(np.int32)
+
+
+def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
+  """Turns trained parameters into a codec model.
+
+  Args:
+    config: of the stage whose parameters they are.
+    params: nested dict of arrays.
+  """
+  import jax
+  import jax.numpy as jnp
+
+  from sclc_jax.models.variable_rate import VariableRate
+
+  flat = {
+    path: np.asarray(value, np.float32).astype(np.float16)
+    for path, value in _flatten(params, "params").items()
+  }
+  for path, value in flat.items():
+    if not np.isfinite(value).all():
+      raise ValueError(
+        f"parameter {path} is not finite in float16; export an earlier step."
+      )
+  stored = _unflatten(flat)["params"]
+  params = jax.tree.map(lambda a: a.astype(np.float32), stored)
+  model = VariableRate(config)
+
+  def likelihood(positions: np.ndarray) -> np.ndarray:
+    positions = np.asarray(positions, np.float32)
+    if positions.ndim == 1:
+      positions = positions[:, None]
+    z = jnp.broadcast_to(positions, (positions.shape[0], config.N))
+    masses = model.apply({"params": params}, z, method="z_likelihood")
+    return np.asarray(masses, np.float64)
+
+  lower, upper = z_support(likelihood(np.arange(-Z_MAX, Z_MAX + 1)))
+  z_tables = build_factorized_tables(likelihood, lower, upper)
+  qv, iqv = (
+    np.asarray(t) for t in model.apply({"params": params}, method="steps")
+  )
+  selector = params.get("selector", {})
+  control = build_control_path(
+    params["base"]["hyper_synthesis"],
+    qv,
+    selector.get("head"),
+    np.maximum(selector["gamma"], 0) if selector else None,
+  )
+  steps = np.stack([interpolate(qv), interpolate(iqv)]).astype(np.float32)
+  return _with_fingerprint(config, params, control, z_tables, steps)
+
+
+def _tensors(model: CodecModel) -> dict[str, np.ndarray]:
+  flat = {
+    path: value.astype(np.float16)
+    for path, value in _flatten(model.params, "params").items()
+  }
+  convs = dict(enumerate(model.control.convs))
+  if model.control.head is not None:
+    convs["head"] = model.control.head
+  for name, conv in convs.items():
+    for field in dataclasses.fields(IntegerConv):
+      flat[f"control/{name}/{field.name}"] = getattr(conv, field.name)
+  flat["control/thresholds"] = model.control.thresholds
+  flat["control/reciprocals"] = model.control.reciprocals
+  flat["z_tables/cdf"] = model.z_tables.cdf
+  flat["z_tables/cdf_offset"] = model.z_tables.cdf_offset
+  flat["steps"] = model.steps
+  return flat
+
+
+def _fingerprint(config: ModelConfig, tensors: dict[str, np.ndarray]) -> bytes:
+  digest = hashlib.sha256(
+    json.dumps(dataclasses.asdict(config), sort_keys=True).encode()
+  )
+  for name in sorted(tensors):
+    value = np.ascontiguousarray(tensors[name])
+    digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
+    digest.update(value.tobytes())
+  return digest.digest()[:FINGERPRINT_BYTES]
+
+
+def _with_fingerprint(config, params, control, z_tables, steps) -> CodecModel:
+  model = CodecModel(config, params, control, z_tables, steps, b"")
+  return dataclasses.replace(
+    model, fingerprint=_fingerprint(config, _tensors(model))
+  )
+
+
+def save_model(model: CodecModel, path: str | os.PathLike) -> None:
+  """Writes an .sclcm file, whole or not at all."""
+  import safetensors.numpy
+
+  metadata = {
+    "sclcm": json.dumps(
+      {
+        "version": VERSION,
+        "fingerprint": model.fingerprint.hex(),
+        "model": dataclasses.asdict(model.config),
+      },
+      sort_keys=True,
+    )
+  }
+  # safetensors writes the buffer as it lies.
+  tensors = {k: np.array(v, order="C") for k, v in _tensors(model).items()}
+  write_whole(path, safetensors.numpy.save(tensors, metadata))
+
+
+def read_model(path: str | os.PathLike) -> CodecModel:
+  """Reads an .sclcm file; ValueError where it is missing or damaged."""
+  import safetensors
+
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise ValueError(
+      f"there is no model file {path}; 'sclc models' lists the shipped ones, "
+      "'sclc export' makes one from a training run."
+    )
+  try:
+    with safetensors.safe_open(str(path), "numpy") as file:
+      meta = json.loads((file.metadata() or {})["sclcm"])
+      tensors = {name: file.get_tensor(name) for name in file.keys()}
+    if meta["version"] > VERSION:
+      raise ValueError(
+        f"{path} has model format {meta['version']}, this program reads up "
+        f"to {VERSION}; update sclc_jax."
+      )
+    config = from_dict(meta["model"], ModelConfig)
+    if _fingerprint(config, tensors).hex() != meta["fingerprint"]:
+      raise KeyError("fingerprint")
+    return _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
+  except (safetensors.SafetensorError, KeyError, TypeError, OSError) as error:
+    raise ValueError(
+      f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "
+      "copy or export it again."
+    ) from None
+
+
+def _from_tensors(config, tensors, fingerprint) -> CodecModel:
+  tree = _unflatten(tensors)
+  control = tree["control"]
+  convs = tuple(IntegerConv(**control[str(i)]) for i in range(3))
+  head = IntegerConv(**control["head"]) if "head" in control else None
+  params = _unflatten(
+    {k: v.astype(np.float32) for k, v in _flatten(tree["params"], "p").items()}
+  )["p"]
+  return CodecModel(
+    config,
+    params,
+    ControlPath(convs, head, control["thresholds"], control["reciprocals"]),
+    RangeTables(**tree["z_tables"]),
+    tree["steps"],
+    fingerprint,
+  )
+
+
+def shipped_models() -> dict[str, pathlib.Path]:
+  """Names and files of the models in the package."""
+  folder = importlib.resources.files("sclc_jax.weights")
+  return {
+    pathlib.Path(str(entry)).stem: pathlib.Path(str(entry))
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+    if entry.name.endswith(".sclcm")
+  }
+
+
+def find_model(path_or_name: str | None = None) -> CodecModel:
+  """A model by path or shipped name; the default one without either."""
+  shipped = shipped_models()
+  name = path_or_name or DEFAULT_MODEL
+  if name in shipped:
+    return read_model(shipped[name])
+  if name.endswith(".sclcm") or os.sep in name:
+    return read_model(name)
+  raise ValueError(
+    f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}; "
+    "else give the path of an .sclcm file."
+  )
