@@ -27,6 +27,10 @@ class Checkpoints:
     """The newest step, None in an empty folder."""
     return self._manager.latest_step()
 
+  def all_steps(self) -> list[int]:
+    """Every step that is kept."""
+    return sorted(self._manager.all_steps())
+
   def save(self, step: int, state: Any, meta: dict) -> None:
     """Saves in the background; a step that exists is left as it is."""
     if step in self._manager.all_steps():

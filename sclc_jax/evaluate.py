@@ -9,7 +9,7 @@ import pathlib
 import sys
 import tempfile
 import time
-from typing import Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import tqdm

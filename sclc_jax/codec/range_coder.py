@@ -15,7 +15,6 @@ import numba
 import numpy as np
 
 
-
 class CorruptStreamError(ValueError):
   """The coded bytes cannot come from the encoder."""
 

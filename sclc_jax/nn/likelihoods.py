@@ -69,7 +69,7 @@ class EntropyBottleneck(nn.Module):
       )
       bias = self.param(
         f"bias_{i}",
-        lambda rng, shape: jax.random.uniform(rng, shape, minval=-0.5, maxval=0.5),
+        lambda rng, shape: jax.random.uniform(rng, shape) - 0.5,
         (self.channels, outputs, 1),
       )
       factor = None

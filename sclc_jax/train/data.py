@@ -10,7 +10,7 @@ import concurrent.futures
 import os
 import pathlib
 import sys
-from typing import Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import tqdm

@@ -12,7 +12,8 @@ import pathlib
 import signal
 import sys
 import threading
-from typing import Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -232,7 +233,9 @@ def train(
       config, stage, state, step, min(last, stage.stop), stream, devices,
       checkpoints, meta, log, bar, stop,
     )
-    step = min(last, stage.stop) if not stop.asked else checkpoints.latest_step()
+    step = min(last, stage.stop)
+    if stop.asked:
+      step = checkpoints.latest_step()
     params = state["params"]
     if stop.asked or step >= last:
       break
