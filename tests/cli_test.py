@@ -1,0 +1,124 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sclc_jax import cli
+from sclc_jax.codec.model_file import save_model
+
+
+@pytest.fixture
+def folder(tmp_path, photo, tiny_model, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  Image.fromarray(photo).save("a.png")
+  Image.fromarray(photo[:50, :70]).save("b.png")
+  save_model(tiny_model, "m.sclcm")
+  return tmp_path
+
+
+def _run(*args):
+  return cli.main([str(a) for a in args])
+
+
+def _error(capsys) -> str:
+  lines = capsys.readouterr().err.strip().splitlines()
+  assert len(lines) == 1 and lines[0].startswith("sclc ")
+  assert ": error: " in lines[0]
+  return lines[0]
+
+
+def test_photo_to_file_to_photo(folder, capsys):
+  assert _run("compress", "a.png", "b.png", "--model", "m.sclcm") == 0
+  assert _run("decompress", "a.sclc", "-o", "x.png", "--model", "m.sclcm") == 0
+  assert Image.open("x.png").size == Image.open("a.png").size
+  capsys.readouterr()
+  assert _run("info", "b.sclc", "--json", "--model", "m.sclcm") == 0
+  info = json.loads(capsys.readouterr().out)
+  assert (info["width"], info["height"], info["quality"]) == (70, 50, 4.0)
+  assert 0 < info["selected_fraction"] < 1
+
+
+def test_existing_outputs_are_kept_unless_forced(folder, capsys):
+  _run("compress", "a.png", "--model", "m.sclcm")
+  capsys.readouterr()
+  before = open("a.png", "rb").read()
+  assert _run("decompress", "a.sclc", "--model", "m.sclcm") == 1
+  assert "--force" in _error(capsys)
+  assert open("a.png", "rb").read() == before
+  assert _run("decompress", "a.sclc", "--model", "m.sclcm", "--force") == 0
+
+
+def test_a_bad_input_does_not_stop_the_others(folder, capsys):
+  (folder / "bad.png").write_bytes(b"not an image")
+  assert _run("compress", "bad.png", "b.png", "--model", "m.sclcm") == 1
+  assert "bad.png" in _error(capsys)
+  assert (folder / "b.sclc").exists() and not (folder / "bad.sclc").exists()
+
+
+@pytest.mark.parametrize(
+  "args, words",
+  [
+    (("compress", "none.png"), "none.png"),
+    (("compress", "empty.png"), "empty"),
+    (("compress", "cut.png"), "cut.png"),
+    (("compress", "nothing"), "nothing"),
+    (("compress", "a.png", "--quality", "0.5"), "[1, 8]"),
+    (("compress", "a.png", "--quality", "nan"), "[1, 8]"),
+    (("compress", "a.png", "-o", "no/such/folder.sclc"), "cannot write"),
+    (("decompress", "png.sclc"), "PNG"),
+    (("decompress", "empty.sclc"), "empty"),
+  ],
+)
+def test_bad_input_gives_one_clear_line(folder, capsys, args, words):
+  (folder / "empty.png").write_bytes(b"")
+  (folder / "empty.sclc").write_bytes(b"")
+  whole = (folder / "a.png").read_bytes()
+  (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+  (folder / "png.sclc").write_bytes(whole)
+  (folder / "nothing").mkdir()
+  before = sorted(folder.rglob("*"))
+  assert _run(*args, "--model", "m.sclcm") == 1
+  assert words in _error(capsys)
+  assert sorted(folder.rglob("*")) == before
+
+
+def test_unknown_model_is_named(folder, capsys):
+  assert _run("compress", "a.png", "--model", "nope") == 1
+  assert "'nope'" in _error(capsys)
+
+
+def test_alpha_and_16_bits_are_refused(folder, capsys):
+  Image.fromarray(np.zeros((9, 9, 4), np.uint8)).save("alpha.png")
+  Image.fromarray(np.zeros((9, 9), np.uint16)).save("deep.png")
+  for name, word in (("alpha.png", "flatten"), ("deep.png", "8 bits")):
+    assert _run("compress", name, "--model", "m.sclcm") == 1
+    assert word in _error(capsys)
+
+
+def test_misspelt_config_key_is_named(folder, capsys):
+  (folder / "c.py").write_text(
+    "from sclc_jax.config import default_config_dict\n"
+    "def get_config():\n  return default_config_dict()\n"
+  )
+  args = ("train", "--config", "c.py", "--workdir", "w")
+  assert _run(*args, "--config.model.M_=3") == 1
+  assert "model.M_" in _error(capsys)
+  assert not (folder / "w").exists()
+
+
+def test_evaluate_writes_one_row_an_image_and_quality(folder, capsys):
+  args = ("evaluate", "--images", ".", "--quality", 1, 4.5, "--csv", "r.csv")
+  assert _run(*args, "--model", "m.sclcm", "--quiet") == 0
+  with open("r.csv") as file:
+    rows = list(csv.DictReader(file))
+  assert [r["image"] for r in rows] == ["a.png"] * 2 + ["b.png"] * 2 + (
+    ["MEAN"] * 2
+  )
+  assert float(rows[0]["bytes"]) < float(rows[1]["bytes"])
+
+
+def test_version_names_what_matters(capsys):
+  assert cli.main(["--version"]) == 0
+  assert "jax " in capsys.readouterr().out

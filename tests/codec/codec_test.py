@@ -1,0 +1,122 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sclc_jax.codec import bitstream
+from sclc_jax.codec import codec as codec_module
+from sclc_jax.codec.codec import Codec, load_codec
+from sclc_jax.codec.model_file import read_model, save_model
+from sclc_jax.metrics import psnr_db
+
+
+@pytest.mark.parametrize(
+  "shape", [(1, 1, 3), (1, 70, 3), (65, 3, 3), (128, 64, 3), (5, 9)]
+)
+@pytest.mark.parametrize("quality", [1, 4.5, 8])
+def test_any_size_comes_back_at_its_size(codec, shape, quality):
+  rng = np.random.default_rng(0)
+  image = rng.integers(0, 256, shape).astype(np.uint8)
+  out = codec.decompress(codec.compress(image, quality))
+  assert out.shape == image.shape and out.dtype == np.uint8
+
+
+def test_decoder_finds_the_symbols_that_the_encoder_wrote(codec, photo):
+  analysis = codec.analyse(photo)
+  data = codec.encode(analysis, 3.25)
+  header, z_data, _ = bitstream.unpack(data)
+  z, scale, mask = codec._decode_control(header, z_data)
+  np.testing.assert_array_equal(z, analysis.z)
+  np.testing.assert_array_equal(scale, analysis.scale)
+  np.testing.assert_array_equal(mask, codec.mask(analysis, 3.25))
+
+
+def test_selection_is_neither_empty_nor_full_and_grows(codec, photo):
+  analysis = codec.analyse(photo)
+  fractions = [codec.mask(analysis, q).mean() for q in np.arange(1, 8.1, 0.25)]
+  assert 0 < fractions[0] < fractions[-1] <= 1
+  assert fractions == sorted(fractions)
+
+
+@pytest.mark.parametrize("engine", ["portable", "tfc"])
+def test_engines_make_the_same_file(tiny_model, photo, engine):
+  if engine == "tfc":
+    pytest.importorskip("tensorflow_compression")
+  data = Codec(tiny_model, engine).compress(photo, 5)
+  assert data == Codec(tiny_model).compress(photo, 5)
+
+
+def test_every_cut_and_every_flipped_byte_is_an_error(codec, photo):
+  data = codec.compress(photo[:64, :64], 2)
+  for i in range(len(data)):
+    with pytest.raises(ValueError):
+      codec.decompress(data[:i])
+    damaged = bytearray(data)
+    damaged[i] ^= 1 << (i % 8)
+    with pytest.raises(ValueError):
+      codec.decompress(bytes(damaged))
+  with pytest.raises(ValueError, match="after its end"):
+    codec.decompress(data + b"x")
+
+
+def test_overhead_is_at_most_32_bytes(codec, photo):
+  info = codec.info(codec.compress(photo, 8))
+  assert info["bytes"] - info["z_bytes"] - info["y_bytes"] <= 32
+  header = bitstream.Header(b"x" * 6, 0, 448, 2**21 - 1, 2**21 - 1, 0, 0, 1)
+  assert len(bitstream.pack(header, b"", b"")) + 2 + 3 <= 32
+
+
+def test_strips_give_the_whole_picture(codec, monkeypatch):
+  rng = np.random.default_rng(0)
+  image = rng.integers(0, 256, (640, 64, 3)).astype(np.uint8)
+  whole = codec.analyse(image)
+  picture = codec.decompress(codec.encode(whole, 8))
+  monkeypatch.setattr(codec_module, "_STRIP_AREA", 64)
+  strips = codec.analyse(image)
+  np.testing.assert_allclose(strips.y, whole.y, atol=1e-3)
+  again = codec.decompress(codec.encode(whole, 8))
+  assert np.abs(again.astype(int) - picture).max() <= 1
+
+
+def test_pixel_limit_is_checked_before_decoding(tiny_model, codec, photo):
+  limited = Codec(tiny_model, max_pixels=100)
+  with pytest.raises(ValueError, match="--max-pixels"):
+    limited.decompress(codec.compress(photo, 1))
+
+
+def test_model_file_round_trips_and_damage_is_found(tiny_model, photo, tmp_path):
+  path = tmp_path / "m.sclcm"
+  save_model(tiny_model, path)
+  first = path.read_bytes()
+  model = read_model(path)
+  assert model.fingerprint == tiny_model.fingerprint
+  assert Codec(model).compress(photo, 3) == Codec(tiny_model).compress(photo, 3)
+  save_model(model, path)
+  assert path.read_bytes() == first
+  for damaged in (first[:-1], first[:100], b"", first[:-9] + b"\x01" * 9):
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match="m.sclcm"):
+      read_model(path)
+
+
+def test_another_models_file_is_refused(tiny_model, codec, photo):
+  other = Codec(dataclasses.replace(tiny_model, fingerprint=b"123456"))
+  with pytest.raises(ValueError, match="--model"):
+    codec.decompress(other.compress(photo, 1))
+
+
+@pytest.mark.parametrize("quality", [0.5, 9, float("nan"), float("inf")])
+def test_quality_outside_its_range_is_named(codec, photo, quality):
+  with pytest.raises(ValueError, match=r"\[1, 8\]"):
+    codec.compress(photo, quality)
+
+
+def test_shipped_model_is_better_and_larger_at_higher_quality(photo):
+  codec = load_codec()
+  sizes, psnrs = [], []
+  for quality in range(1, 9):
+    data = codec.compress(photo, quality)
+    sizes.append(len(data))
+    psnrs.append(psnr_db(photo, codec.decompress(data)))
+  assert sizes == sorted(sizes)
+  assert psnrs[-1] > psnrs[0] + 2 and psnrs[-1] > 27

@@ -1,0 +1,91 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from sclc_jax.nn.bounds import lower_bound, safe_power
+from sclc_jax.nn.gdn import GDN
+from sclc_jax.nn.likelihoods import EntropyBottleneck, normal_likelihood
+from sclc_jax.nn.wavelet import cascade
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_gdn_starts_as_the_papers_formula(inverse):
+  x = np.random.default_rng(0).normal(size=(2, 3, 3, 5)).astype(np.float32)
+  layer = GDN(inverse=inverse)
+  params = layer.init(jax.random.key(0), x)
+  root = np.sqrt(1 + 0.1 * x**2)
+  expected = x * root if inverse else x / root
+  np.testing.assert_allclose(layer.apply(params, x), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_gdn_equals_tfcs_layer(inverse):
+  tfc = pytest.importorskip("tensorflow_compression")
+  x = np.random.default_rng(0).normal(size=(2, 3, 3, 5)).astype(np.float32)
+  theirs = tfc.GDN(inverse=inverse, alpha_parameter=2, epsilon_parameter=0.5)
+  layer = GDN(inverse=inverse)
+  ours = layer.apply(layer.init(jax.random.key(0), x), x)
+  np.testing.assert_allclose(ours, theirs(x).numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.11, 0.5, 3.0, 40.0])
+def test_normal_likelihood_equals_scipy(scale):
+  y = np.linspace(-3 * scale, 3 * scale, 41).astype(np.float32)
+  normal = stats.norm(scale=scale)
+  expected = normal.cdf(y + 0.5) - normal.cdf(y - 0.5)
+  ours = normal_likelihood(jnp.asarray(y), jnp.full(y.shape, scale))
+  np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=1e-6)
+
+
+def test_normal_likelihood_and_gradients_equal_tfcs():
+  tfc = pytest.importorskip("tensorflow_compression")
+  tf = pytest.importorskip("tensorflow")
+  y = np.linspace(-4, 4, 17).astype(np.float32)
+  scale = np.linspace(0.3, 2, 17).astype(np.float32)
+  ty, ts = tf.constant(y), tf.constant(scale)
+  with tf.GradientTape() as tape:
+    tape.watch([ty, ts])
+    theirs = tfc.NoisyNormal(loc=0.0, scale=ts).prob(ty)
+  grads = tape.gradient(theirs, [ty, ts])
+  ours = normal_likelihood(y, scale)
+  np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+  our_grads = jax.grad(
+    lambda y, s: normal_likelihood(y, s).sum(), argnums=(0, 1)
+  )(y, scale)
+  for ours, theirs in zip(our_grads, grads):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_masses_of_the_entropy_bottleneck_sum_to_one():
+  layer = EntropyBottleneck(4)
+  z = jnp.broadcast_to(jnp.arange(-500.0, 501.0)[:, None], (1001, 4))
+  params = layer.init(jax.random.key(0), z)
+  np.testing.assert_allclose(layer.apply(params, z).sum(0), 1, atol=1e-3)
+
+
+def test_lower_bound_passes_only_gradients_that_raise():
+  grad = jax.grad(lambda x, s: s * lower_bound(x, 1.0))
+  assert grad(0.5, 1.0) == 0  # descent would lower x further
+  assert grad(0.5, -1.0) == -1
+  assert grad(2.0, 1.0) == 1
+
+
+@pytest.mark.parametrize("base", [0.0, 1e-7, 0.3, 1.0])
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 30.0])
+def test_safe_power_and_its_gradients_are_finite(base, exponent):
+  value = safe_power(jnp.float32(base), jnp.float32(exponent))
+  expected = base**exponent if base == 0 or base > 1e-6 else float(exponent == 0)
+  np.testing.assert_allclose(value, expected, rtol=1e-4)
+  for grad in jax.grad(safe_power, (0, 1))(base, exponent):
+    assert np.isfinite(grad)
+
+
+def test_wavelet_kernels_are_orthogonal_up_to_their_gain():
+  for kernel, gain in zip(cascade(64, 96)[0], (1, 1, 1, 6)):
+    rows = kernel.reshape(-1, kernel.shape[-1])
+    rows = rows[:, np.abs(rows).sum(0) > 0]
+    np.testing.assert_allclose(
+      rows.T @ rows, gain**2 * np.eye(rows.shape[1]), atol=1e-4
+    )
