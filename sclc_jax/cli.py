@@ -87,9 +87,7 @@ def _versions() -> str:
 def _codec(args):
   from sclc_jax.codec.codec import load_codec
 
-  return load_codec(
-    args.model, engine=args.engine, max_pixels=args.max_pixels
-  )
+  return load_codec(args.model, engine=args.engine, max_pixels=args.max_pixels)
 
 
 def _walk(inputs: list[str], suffixes) -> list[pathlib.Path]:
@@ -142,8 +140,10 @@ def _convert(
     sys.stdout.buffer.write(convert(inputs[0].read_bytes(), str(inputs[0])))
     return
   outputs = _outputs(args, inputs, suffix)
-  derived = args.output is None or len(inputs) > 1 or (
-    pathlib.Path(args.output).is_dir()
+  derived = (
+    args.output is None
+    or len(inputs) > 1
+    or (pathlib.Path(args.output).is_dir())
   )
   failed, written = 0, set()
   for source, target in zip(inputs, outputs):

@@ -24,9 +24,7 @@ def ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
   """
   if min(x.shape[:2]) < _MIN_SIDE:
     return float("nan")
-  a, b = (
-    np.atleast_3d(image).astype(np.float64) for image in (x, x_hat)
-  )
+  a, b = (np.atleast_3d(image).astype(np.float64) for image in (x, x_hat))
   product = np.ones(a.shape[2])
   for scale, weight in enumerate(_WEIGHTS):
     luminance, contrast = _ssim_terms(a, b)

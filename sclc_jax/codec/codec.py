@@ -115,9 +115,7 @@ class Codec:
     )
     scale, importance = self.model.control.prior(z)
     colour = bitstream.GRAY if gray else bitstream.RGB
-    return Analysis(
-      height, width, colour, y, z, z_data, scale, importance
-    )
+    return Analysis(height, width, colour, y, z, z_data, scale, importance)
 
   def encode(self, analysis: Analysis, quality: float = 4.0) -> bytes:
     """Codes an analysed image at one quality: the bytes of an .sclc file."""

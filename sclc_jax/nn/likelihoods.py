@@ -64,9 +64,7 @@ class EntropyBottleneck(nn.Module):
     for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:])):
       start = math.log(math.expm1(1 / scale / outputs))
       shape = (self.channels, outputs, inputs)
-      matrix = self.param(
-        f"matrix_{i}", nn.initializers.constant(start), shape
-      )
+      matrix = self.param(f"matrix_{i}", nn.initializers.constant(start), shape)
       bias = self.param(
         f"bias_{i}",
         lambda rng, shape: jax.random.uniform(rng, shape) - 0.5,

@@ -98,9 +98,7 @@ class Synthesis(nn.Module):
 
   @nn.compact
   def __call__(self, y: jax.Array) -> jax.Array:
-    for stage, width in reversed(
-      tuple(enumerate((3, self.N, self.N, self.N)))
-    ):
+    for stage, width in reversed(tuple(enumerate((3, self.N, self.N, self.N)))):
       kernel_init = _synthesis_kernel(self.init, self.N, self.M, stage)
       y = Conv(width, 5, "up", kernel_init, name=f"conv_{stage}")(y)
       if stage > 0:

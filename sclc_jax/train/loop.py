@@ -135,9 +135,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     levels = draw_levels(config, model.config.adaptive, keys)
 
     def loss_fn(params):
-      return rate_distortion(
-        model, params, images, levels, keys, lmbdas, dtype
-      )
+      return rate_distortion(model, params, images, levels, keys, lmbdas, dtype)
 
     (loss, sums), grads = jax.value_and_grad(loss_fn, has_aux=True)(
       state["params"]
@@ -211,7 +209,10 @@ def train(
   last = min(plan[-1].stop, stop_at or plan[-1].stop)
   log = TrainingLog(workdir, config.model.levels, step)
   bar = tqdm.tqdm(
-    total=plan[-1].stop, initial=step, unit="step", disable=quiet,
+    total=plan[-1].stop,
+    initial=step,
+    unit="step",
+    disable=quiet,
     file=sys.stderr,
   )
   params = initial_params
@@ -230,8 +231,18 @@ def train(
     if step >= last:
       break
     state = _run_stage(
-      config, stage, state, step, min(last, stage.stop), stream, devices,
-      checkpoints, meta, log, bar, stop,
+      config,
+      stage,
+      state,
+      step,
+      min(last, stage.stop),
+      stream,
+      devices,
+      checkpoints,
+      meta,
+      log,
+      bar,
+      stop,
     )
     step = min(last, stage.stop)
     if stop.asked:

@@ -66,9 +66,7 @@ def rate_distortion(
   """
   pixels = images.shape[1] * images.shape[2]
   x = images.astype(jnp.float32) / 127.5 - 1.0
-  bits_z, out = model.apply(
-    {"params": params}, x.astype(dtype), levels, keys
-  )
+  bits_z, out = model.apply({"params": params}, x.astype(dtype), levels, keys)
   error = (out.x_hat.astype(jnp.float32) - x) * 127.5
   mse = jnp.mean(error**2, axis=(2, 3, 4))  # [K, B]
   bpp = (out.bits_y + bits_z) / pixels

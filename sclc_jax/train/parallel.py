@@ -25,9 +25,7 @@ def devices_for(batch_size: int) -> list[jax.Device]:
 
 def parallel(step: Callable, devices: list[jax.Device]) -> Callable:
   """pmaps `step(state, batch, indices)`; state is replicated and donated."""
-  return jax.pmap(
-    step, axis_name=AXIS, devices=devices, donate_argnums=(0,)
-  )
+  return jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=(0,))
 
 
 def shard(array: np.ndarray, devices: list[jax.Device]) -> np.ndarray:

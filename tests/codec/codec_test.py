@@ -84,7 +84,9 @@ def test_pixel_limit_is_checked_before_decoding(tiny_model, codec, photo):
     limited.decompress(codec.compress(photo, 1))
 
 
-def test_model_file_round_trips_and_damage_is_found(tiny_model, photo, tmp_path):
+def test_model_file_round_trips_and_damage_is_found(
+  tiny_model, photo, tmp_path
+):
   path = tmp_path / "m.sclcm"
   save_model(tiny_model, path)
   first = path.read_bytes()

@@ -64,7 +64,9 @@ def test_coded_size_is_near_the_entropy():
   from scipy.special import ndtr
 
   scale = SCALES[indexes]
-  mass = ndtr((0.5 - abs(symbols)) / scale) - ndtr((-0.5 - abs(symbols)) / scale)
+  mass = ndtr((0.5 - abs(symbols)) / scale) - ndtr(
+    (-0.5 - abs(symbols)) / scale
+  )
   bits = -np.log2(mass).sum()
   assert 0.995 * bits < 8 * len(data) < 1.005 * bits
 

@@ -12,7 +12,10 @@ def test_committed_gaussian_tables_are_tfcs():
 
 
 def test_numpy_builder_differs_by_one_count_at_most():
-  built, stored = tables.build_gaussian_tables("numpy"), tables.gaussian_tables()
+  built, stored = (
+    tables.build_gaussian_tables("numpy"),
+    tables.gaussian_tables(),
+  )
   for i in range(64):
     row = slice(stored.starts[i] + 1, stored.starts[i + 1])
     ours, theirs = np.diff(built.cdf[row]), np.diff(stored.cdf[row])

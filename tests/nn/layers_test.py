@@ -76,7 +76,9 @@ def test_lower_bound_passes_only_gradients_that_raise():
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 30.0])
 def test_safe_power_and_its_gradients_are_finite(base, exponent):
   value = safe_power(jnp.float32(base), jnp.float32(exponent))
-  expected = base**exponent if base == 0 or base > 1e-6 else float(exponent == 0)
+  expected = (
+    base**exponent if base == 0 or base > 1e-6 else float(exponent == 0)
+  )
   np.testing.assert_allclose(value, expected, rtol=1e-4)
   for grad in jax.grad(safe_power, (0, 1))(base, exponent):
     assert np.isfinite(grad)

@@ -90,9 +90,7 @@ def test_a_run_of_another_config_is_refused(unbroken):
   import dataclasses
 
   with pytest.raises(ValueError, match="another config"):
-    train(
-      dataclasses.replace(_CONFIG, seed=1), unbroken, _batches, quiet=True
-    )
+    train(dataclasses.replace(_CONFIG, seed=1), unbroken, _batches, quiet=True)
 
 
 def test_batches_do_not_depend_on_where_they_start():
