@@ -6,7 +6,7 @@
     1  colour mode: 0 RGB, 1 gray
     2  quality in 64ths of a level above 1, little endian
     .  height, width, bytes of z, bytes of y: LEB128
-    4  check of the decoded symbols: CRC-32 of z, then y, as int32
+    2  check of the decoded symbols: low half of the CRC-32 of z, then y
     4  check of the file: CRC-32 of everything before and after it
     .  coded z, coded y
 
@@ -36,8 +36,8 @@ class DamagedFileError(ValueError):
 class Header:
   """What the file says about itself.
 
-  `step` is the quality in 64ths of a level above 1; `symbols_check` the
-  CRC-32 of the decoded symbols.
+  `step` is the quality in 64ths of a level above 1; `symbols_check` a
+  CRC of the decoded symbols.
   """
 
   fingerprint: bytes
@@ -57,9 +57,12 @@ class Header:
 
 
 def symbols_check(z: np.ndarray, y: np.ndarray) -> int:
-  """CRC-32 of the symbols of z and y as little-endian int32."""
+  """Low 16 bits of the CRC-32 of z and y as little-endian int32.
+
+  It only has to tell disagreement, after the file's own check has passed.
+  """
   crc = zlib.crc32(np.ascontiguousarray(z, "<i4").tobytes())
-  return zlib.crc32(np.ascontiguousarray(y, "<i4").tobytes(), crc)
+  return zlib.crc32(np.ascontiguousarray(y, "<i4").tobytes(), crc) & 0xFFFF
 
 
 def _leb128(value: int) -> bytes:
@@ -90,7 +93,7 @@ def pack(header: Header, z: bytes, y: bytes) -> bytes:
   head += bytes([header.colour]) + header.step.to_bytes(2, "little")
   for value in (header.height, header.width, len(z), len(y)):
     head += _leb128(value)
-  head += header.symbols_check.to_bytes(4, "little")
+  head += header.symbols_check.to_bytes(2, "little")
   check = zlib.crc32(z + y, zlib.crc32(head))
   return head + check.to_bytes(4, "little") + z + y
 
@@ -120,14 +123,14 @@ def unpack_header(data: bytes) -> Header:
   for _ in range(4):
     value, at = _read_leb128(data, at)
     values.append(value)
-  if at + 8 > len(data):
+  if at + 6 > len(data):
     raise DamagedFileError("the file is cut inside its header; copy it again.")
   if colour > GRAY:
     raise DamagedFileError(
       f"the file has colour mode {colour}, which does not exist; it is damaged."
     )
-  symbols = int.from_bytes(data[at : at + 4], "little")
-  return Header(data[4:10], colour, step, *values, symbols, at + 8)
+  symbols = int.from_bytes(data[at : at + 2], "little")
+  return Header(data[4:10], colour, step, *values, symbols, at + 6)
 
 
 def unpack(data: bytes) -> tuple[Header, bytes, bytes]:

@@ -164,8 +164,14 @@ class _Stop:
 
   def __init__(self):
     self.asked = False
+    self._previous = None
     if threading.current_thread() is threading.main_thread():
-      signal.signal(signal.SIGTERM, self._ask)
+      self._previous = signal.signal(signal.SIGTERM, self._ask)
+
+  def close(self) -> None:
+    """Gives SIGTERM back to who had it."""
+    if self._previous is not None:
+      signal.signal(signal.SIGTERM, self._previous)
 
   def _ask(self, *unused):
     self.asked = True
@@ -254,6 +260,7 @@ def train(
   checkpoints.close()
   log.close()
   bar.close()
+  stop.close()
   return step
 
 
