@@ -1,0 +1,32 @@
+"""The medium model: what two CPU cores with AVX-512 train in an hour and a half.
+
+    sclc train --config experiments/cpu_medium.py --workdir runs/cpu_medium \
+      --config.data.source folder:PHOTOS
+
+Departures from the paper's schedule, all for lack of compute: narrow widths,
+128x128 crops, one sampled level an image, a wavelet start of the transforms,
+4,000 steps in all, and a cosine decay within each stage.
+"""
+
+from sclc_jax.config import default_config_dict
+
+
+def get_config():
+  config = default_config_dict()
+  config.model.N = 128
+  config.model.M = 192
+  config.model.init = "wavelet"
+  config.model.importance_bias = 0.3
+  config.model.table_init = "geometric"
+  config.stages.base.steps = 2400
+  config.stages.quantization.steps = 500
+  config.stages.selective.steps = 1100
+  config.optim.lr = 5e-4
+  config.optim.warmup_steps = 50
+  config.optim.clip_norm = 100.0
+  config.optim.table_lr_factor = 10.0
+  config.train.levels_per_image = 1
+  config.train.log_every = 25
+  config.train.checkpoint_every = 100
+  config.data.crop_size = 128
+  return config
