@@ -11,6 +11,7 @@ quality level.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -42,6 +43,11 @@ class IntegerConv:
   weight: np.ndarray
   bias: np.ndarray
   shift: np.ndarray
+
+  @functools.cached_property
+  def matrix(self) -> np.ndarray:
+    """The weights as float64, which carries them."""
+    return self.weight.astype(np.float64)
 
 
 def quantise_conv(
@@ -100,34 +106,32 @@ def _activate(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
   return np.clip(_rescale(acc, shift), 0, ACTIVATION_MAX)
 
 
-def _weights(conv: IntegerConv) -> np.ndarray:
-  return conv.weight.astype(np.float64)
-
-
 def _same(x: np.ndarray, conv: IntegerConv) -> np.ndarray:
-  """Stride-1 SAME convolution of [h, w, I], as a sum of matrix products."""
-  kernel = _weights(conv)
-  size = kernel.shape[0]
+  """Stride-1 SAME convolution of [h, w, I], a matrix product a kernel row."""
+  size = conv.weight.shape[0]
   h, w, inputs = x.shape
   edge = size // 2
   padded = np.pad(x, ((edge, edge), (edge, edge), (0, 0)))
-  out = np.tile(conv.bias.astype(np.float64), (h * w, 1))
+  if size > 1:  # [h + 2, w, size * I]: the taps of a row side by side
+    padded = np.concatenate([padded[:, j : j + w] for j in range(size)], -1)
+  out = np.empty((h * w, conv.bias.size))
+  out[:] = conv.bias
   for i in range(size):
-    for j in range(size):
-      out += padded[i : i + h, j : j + w].reshape(-1, inputs) @ kernel[i, j]
+    rows = padded[i : i + h].reshape(h * w, size * inputs)
+    out += rows @ conv.matrix[i].reshape(size * inputs, -1)
   return out.reshape(h, w, -1)
 
 
 def _up(x: np.ndarray, conv: IntegerConv) -> np.ndarray:
   """Transposed 5x5 stride-2 convolution: out[2i + t - 1] += k[t] x[i]."""
-  kernel = _weights(conv)
   h, w, inputs = x.shape
-  flat = np.ascontiguousarray(x).reshape(-1, inputs)
+  outputs = conv.bias.size
+  flat = x.reshape(h * w, inputs)
   # Rows -1 .. 2h + 1 of the output, cropped at the end.
-  out = np.zeros((2 * h + 3, 2 * w + 3, kernel.shape[-1]))
+  out = np.zeros((2 * h + 3, 2 * w + 3, outputs))
   for i in range(5):
     for j in range(5):
-      product = (flat @ kernel[i, j]).reshape(h, w, -1)
+      product = (flat @ conv.matrix[i, j]).reshape(h, w, outputs)
       out[i : i + 2 * h : 2, j : j + 2 * w : 2] += product
   return out[1 : 2 * h + 1, 1 : 2 * w + 1] + conv.bias
 

@@ -1,8 +1,9 @@
-"""5x5 stride-2 convolutions in the form that a backend runs fast.
+"""5x5 stride-2 convolutions in the forms that a backend runs fast.
 
-On XLA:CPU a strided transposed convolution, and the gradient of either
-strided one, falls off the fast path by a factor of 10 and more. Split by
-parity they become four stride-1 convolutions over exactly the same 25 taps.
+Down and up are each other's transposes, so each one's gradient is written with
+the other. That matters on XLA:CPU, where the strided convolution is fast but
+the transposed one, and what autodiff makes of either, falls off the fast path
+by a factor of 4 to 20 (experiments/bench/conv_forms.py).
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from jax import lax
 
 _DIMS = ("NHWC", "HWIO", "NHWC")
 # Taps of parity p start at 1 - p; the padding keeps the output size.
-_DOWN_TAPS = (1, 0)
-_DOWN_PAD = ((0, 1), (1, 1))
+_UP_TAPS = (1, 0)
 _UP_PAD = ((1, 0), (1, 1))
+_NARROW = 8  # channels; below, a convolution wastes its vector lanes
 
 
 def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -25,74 +26,151 @@ def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
   )
 
 
-def _form(form: str) -> str:
-  if form != "auto":
-    return form
-  return "phase" if jax.default_backend() == "cpu" else "direct"
+def _down_direct(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  return lax.conv_general_dilated(
+    x, kernel, (2, 2), "SAME", dimension_numbers=_DIMS
+  )
 
 
-def conv_down(x: jax.Array, kernel: jax.Array, form: str = "auto") -> jax.Array:
+def _kernel_gradient(x, kernel, ct):
+  """Gradient of a kernel that takes x down to where ct lives."""
+  transpose = jax.linear_transpose(lambda k: _down_direct(x, k), kernel)
+  return transpose(ct)[0]
+
+
+@jax.custom_vjp
+def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """Convolves with stride 2: out[i] = sum_t kernel[t] x[2i + t - 1].
 
   Args:
     x: [B, H, W, I], H and W even.
     kernel: [5, 5, I, O].
-    form: `direct`, `phase`, or `auto`: phase on a CPU, else direct.
 
   Returns:
     [B, H/2, W/2, O], aligned like TensorFlow's SAME.
   """
-  if _form(form) == "direct":
-    return lax.conv_general_dilated(
-      x, kernel, (2, 2), "SAME", dimension_numbers=_DIMS
-    )
-  return sum(
-    lax.conv_general_dilated(
-      x[:, p::2, q::2],
-      kernel[_DOWN_TAPS[p] :: 2, _DOWN_TAPS[q] :: 2],
-      (1, 1),
-      (_DOWN_PAD[p], _DOWN_PAD[q]),
-      dimension_numbers=_DIMS,
-    )
-    for p in (0, 1)
-    for q in (0, 1)
+  return _down_direct(x, kernel)
+
+
+def _down_backward(residuals, ct):
+  x, kernel = residuals
+  dx = conv_up(ct, kernel.swapaxes(2, 3))
+  return dx, _kernel_gradient(x, kernel, ct)
+
+
+conv_down.defvjp(lambda x, k: (_down_direct(x, k), (x, k)), _down_backward)
+
+
+def _up_direct(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  return lax.conv_general_dilated(
+    x,
+    kernel[::-1, ::-1],
+    (1, 1),
+    ((3, 2), (3, 2)),
+    lhs_dilation=(2, 2),
+    dimension_numbers=_DIMS,
   )
 
 
-def conv_up(x: jax.Array, kernel: jax.Array, form: str = "auto") -> jax.Array:
+def _interleave(phases: list[list[jax.Array]]) -> jax.Array:
+  """Output parities [2][2] of [B, H, W, O] to [B, 2H, 2W, O]."""
+  out = jnp.stack([jnp.stack(row, axis=3) for row in phases], axis=2)
+  b, h, _, w, _, c = out.shape
+  return out.reshape(b, 2 * h, 2 * w, c)
+
+
+def _up_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """Four stride-1 convolutions, one an output parity: the same 25 taps."""
+  flipped = kernel[::-1, ::-1]
+  return _interleave(
+    [
+      [
+        lax.conv_general_dilated(
+          x,
+          flipped[_UP_TAPS[p] :: 2, _UP_TAPS[q] :: 2],
+          (1, 1),
+          (_UP_PAD[p], _UP_PAD[q]),
+          dimension_numbers=_DIMS,
+        )
+        for q in (0, 1)
+      ]
+      for p in (0, 1)
+    ]
+  )
+
+
+def _up_products(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """One matrix product for all taps, then their shifted sum (col2im)."""
+  b, h, w, inputs = x.shape
+  outputs = kernel.shape[-1]
+  # A zero tap in front makes three blocks of two: tap 2i + p - 1 feeds parity
+  # p of the output block that lies i - 1 further.
+  padded = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
+  blocks = padded.reshape(3, 2, 3, 2, inputs, outputs)
+  matrix = blocks.transpose(4, 0, 2, 1, 3, 5).reshape(inputs, -1)
+  taps = (x.reshape(-1, inputs) @ matrix).reshape(b, h, w, 3, 3, -1)
+  edge = ((0, 0), (1, 1), (1, 1), (0, 0), (0, 0), (0, 0))
+  taps = jnp.pad(taps, edge)
+  out = sum(
+    taps[:, 2 - i : 2 - i + h, 2 - j : 2 - j + w, i, j]
+    for i in range(3)
+    for j in range(3)
+  )
+  out = out.reshape(b, h, w, 2, 2, outputs).transpose(0, 1, 3, 2, 4, 5)
+  return out.reshape(b, 2 * h, 2 * w, outputs)
+
+
+UP_FORMS = {
+  "direct": _up_direct,
+  "phases": _up_phases,
+  "products": _up_products,
+}
+
+
+def _up(x, kernel):
+  form = "direct"
+  if jax.default_backend() == "cpu":
+    form = "products" if kernel.shape[-1] < _NARROW else "phases"
+  return UP_FORMS[form](x, kernel)
+
+
+@jax.custom_vjp
+def conv_up(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """The transpose of `conv_down`: out[2i + t - 1] += kernel[t] x[i].
 
   Args:
     x: [B, H, W, I].
     kernel: [5, 5, I, O].
-    form: as in `conv_down`.
 
   Returns:
     [B, 2H, 2W, O].
   """
-  flipped = kernel[::-1, ::-1]
-  if _form(form) == "direct":
-    return lax.conv_general_dilated(
-      x,
-      flipped,
-      (1, 1),
-      ((3, 2), (3, 2)),
-      lhs_dilation=(2, 2),
-      dimension_numbers=_DIMS,
-    )
-  rows = []
-  for p in (0, 1):
-    phases = [
-      lax.conv_general_dilated(
-        x,
-        flipped[_DOWN_TAPS[p] :: 2, _DOWN_TAPS[q] :: 2],
-        (1, 1),
-        (_UP_PAD[p], _UP_PAD[q]),
-        dimension_numbers=_DIMS,
-      )
-      for q in (0, 1)
-    ]
-    rows.append(jnp.stack(phases, axis=3))
-  out = jnp.stack(rows, axis=2)  # [B, H, 2, W, 2, O]
-  b, h, _, w, _, c = out.shape
-  return out.reshape(b, 2 * h, 2 * w, c)
+  return _up(x, kernel)
+
+
+def _up_backward(residuals, ct):
+  x, kernel = residuals
+  swapped = kernel.swapaxes(2, 3)
+  gradient = _kernel_gradient(ct, swapped, x)
+  return conv_down(ct, swapped), gradient.swapaxes(2, 3)
+
+
+conv_up.defvjp(lambda x, k: (_up(x, k), (x, k)), _up_backward)
+
+
+@jax.custom_vjp
+def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
+  """x [..., C] + bias [C].
+
+  Its gradient sums by a matrix product: XLA:CPU reduces over leading axes six
+  times more slowly.
+  """
+  return x + bias
+
+
+def _bias_backward(_, ct):
+  rows = ct.reshape(-1, ct.shape[-1])
+  return ct, jnp.ones(rows.shape[0], ct.dtype) @ rows
+
+
+add_bias.defvjp(lambda x, bias: (x + bias, None), _bias_backward)

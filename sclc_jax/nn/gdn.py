@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from sclc_jax.nn.bounds import lower_bound
+from sclc_jax.nn.conv import add_bias
 
 _OFFSET = 2.0**-18
 _PEDESTAL = _OFFSET**2
@@ -40,5 +41,5 @@ class GDN(nn.Module):
     )
     beta = lower_bound(beta, (_MIN_BETA + _PEDESTAL) ** 0.5) ** 2 - _PEDESTAL
     gamma = lower_bound(gamma, _OFFSET) ** 2 - _PEDESTAL
-    norm = (x * x) @ gamma.astype(x.dtype) + beta.astype(x.dtype)
+    norm = add_bias((x * x) @ gamma.astype(x.dtype), beta.astype(x.dtype))
     return x * (jnp.sqrt(norm) if self.inverse else jax.lax.rsqrt(norm))

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from sclc_jax.nn import wavelet
-from sclc_jax.nn.conv import conv, conv_down, conv_up
+from sclc_jax.nn.conv import add_bias, conv, conv_down, conv_up
 from sclc_jax.nn.gdn import GDN
 
 _xavier = nn.initializers.xavier_uniform()
@@ -42,7 +42,7 @@ class Conv(nn.Module):
     kernel = self.param("kernel", self.kernel_init, shape)
     bias = self.param("bias", self.bias_init, (self.features,))
     op = {"same": conv, "down": conv_down, "up": conv_up}[self.resize]
-    return op(x, kernel.astype(x.dtype)) + bias.astype(x.dtype)
+    return add_bias(op(x, kernel.astype(x.dtype)), bias.astype(x.dtype))
 
 
 def _analysis_kernel(init: str, N: int, M: int, stage: int):

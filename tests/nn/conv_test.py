@@ -2,28 +2,54 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
-from sclc_jax.nn.conv import conv_down, conv_up
+from sclc_jax.nn.conv import UP_FORMS, add_bias, conv_down, conv_up
+
+DIMS = ("NHWC", "HWIO", "NHWC")
 
 
-@pytest.mark.parametrize("op", [conv_down, conv_up])
-@pytest.mark.parametrize("size", [(2, 2), (8, 6), (16, 4)])
-def test_phase_form_equals_direct_form_with_its_gradients(op, size):
-  rng = np.random.default_rng(0)
-  x = jnp.asarray(rng.normal(size=(2, *size, 3)), jnp.float32)
-  kernel = jnp.asarray(rng.normal(size=(5, 5, 3, 4)), jnp.float32)
-
-  def loss(x, kernel, form):
-    return jnp.sum(jnp.sin(op(x, kernel, form)))
-
-  np.testing.assert_allclose(
-    op(x, kernel, "phase"), op(x, kernel, "direct"), atol=1e-4
+def plain_down(x, kernel):
+  return lax.conv_general_dilated(
+    x, kernel, (2, 2), "SAME", dimension_numbers=DIMS
   )
-  for a, b in zip(
-    jax.grad(loss, (0, 1))(x, kernel, "phase"),
-    jax.grad(loss, (0, 1))(x, kernel, "direct"),
-  ):
-    np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+def plain_up(x, kernel):
+  return lax.conv_transpose(
+    x, kernel[::-1, ::-1], (2, 2), "SAME", dimension_numbers=DIMS
+  )
+
+
+def close(ours, theirs):
+  assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+  np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+  "ours, plain", [(conv_down, plain_down), (conv_up, plain_up)]
+)
+@pytest.mark.parametrize("size", [(2, 2), (8, 6), (16, 4)])
+@pytest.mark.parametrize("outputs", [3, 12])
+def test_values_and_gradients_are_those_of_lax(ours, plain, size, outputs):
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.normal(size=(2, *size, 4)), jnp.float32)
+  kernel = jnp.asarray(rng.normal(size=(5, 5, 4, outputs)), jnp.float32)
+  close(ours(x, kernel), plain(x, kernel))
+  gradients = [
+    jax.grad(lambda x, k, f=f: jnp.sum(jnp.sin(f(x, k))), (0, 1))(x, kernel)
+    for f in (ours, plain)
+  ]
+  for a, b in zip(*gradients):
+    close(a, b)
+
+
+@pytest.mark.parametrize("form", UP_FORMS)
+def test_every_form_of_conv_up_is_the_same_function(form):
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.normal(size=(2, 6, 4, 5)), jnp.float32)
+  kernel = jnp.asarray(rng.normal(size=(5, 5, 5, 3)), jnp.float32)
+  close(UP_FORMS[form](x, kernel), plain_up(x, kernel))
 
 
 def test_conv_up_is_the_transpose_of_conv_down():
@@ -34,3 +60,11 @@ def test_conv_up_is_the_transpose_of_conv_down():
   down = jnp.vdot(conv_down(x, kernel), y)
   up = jnp.vdot(x, conv_up(y, kernel.swapaxes(2, 3)))
   np.testing.assert_allclose(down, up, rtol=1e-4)
+
+
+def test_add_bias_has_the_gradient_of_a_sum():
+  rng = np.random.default_rng(2)
+  x = jnp.asarray(rng.normal(size=(2, 3, 4, 5)), jnp.float32)
+  bias = jnp.asarray(rng.normal(size=5), jnp.float32)
+  ours = jax.grad(lambda b: jnp.sum(jnp.sin(add_bias(x, b))))(bias)
+  close(ours, jax.grad(lambda b: jnp.sum(jnp.sin(x + b)))(bias))

@@ -1,0 +1,113 @@
+"""Time and memory of a training step against CompressAI, in the same run.
+
+    python experiments/bench/train_step.py --peer-python PEER/bin/python
+
+Steps of batch 8 of 256x256 at N=192, M=320: one sampled level, and all 8
+levels; the peer has a single level. Also as a share of the matrix-product rate
+measured here.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+
+import numpy as np
+from common import peak_mib, run_json, seconds
+
+
+def matmul_rate(size: int = 2048) -> float:
+  """float32 matrix products, GFLOP/s."""
+  import jax
+  import jax.numpy as jnp
+
+  a = jnp.ones((size, size))
+  product = jax.jit(lambda a: a @ a)
+  return 2e-9 * size**3 / seconds(lambda: product(a).block_until_ready(), 7)
+
+
+def step_gflop(N: int, M: int, batch: int, size: int, levels: int) -> float:
+  """Multiply-adds times 2 of the convolutions and GDN, forward and twice back.
+
+  The first convolution needs no gradient of its input; that is left in.
+  """
+  p = (size // 2) ** 2
+  synthesis = p * (25 * 3 * N) + p / 4 * (25 * N * N + N * N)
+  synthesis += p / 16 * (25 * N * N + N * N) + p / 64 * (25 * N * M + N * N)
+  analysis = synthesis + (p - p / 64) * 0
+  hyper = p / 64 * (9 * M * N + 9 * N * M + N * M)
+  hyper += p / 256 * 25 * N * N * 2 + p / 1024 * 25 * N * N * 2
+  return 3 * 2e-9 * batch * (analysis + hyper + levels * synthesis)
+
+
+def ours(args) -> dict:
+  """Seconds of one step of our loop, with selection."""
+  import jax
+
+  from sclc_jax.config import default_config_dict, from_config_dict
+  from sclc_jax.train import parallel
+  from sclc_jax.train.loop import make_step, new_state, stages
+
+  config = default_config_dict()
+  config.model.N, config.model.M = args.N, args.M
+  config.stages.base.steps = config.stages.quantization.steps = 0
+  config.stages.selective.steps = 100
+  config.train.levels_per_image = args.levels % 8
+  config = from_config_dict(config)
+  config = dataclasses.replace(config)
+  (stage,) = stages(config)
+  devices = parallel.devices_for(args.batch)
+  update = parallel.parallel(make_step(config, stage), devices)
+  state = parallel.replicate(new_state(config, stage, None), devices)
+  rng = np.random.default_rng(0)
+  shape = (args.batch, args.size, args.size, 3)
+  images = parallel.shard(rng.integers(0, 256, shape, np.uint8), devices)
+  indices = parallel.shard(np.arange(args.batch, dtype=np.int32), devices)
+  steps = np.zeros(len(devices), np.int32)
+
+  def step():
+    nonlocal state
+    state, sums = update(state, images, steps, indices)
+    jax.block_until_ready(sums)
+
+  return {
+    "step_s": seconds(step, args.repeats, warm=2),
+    "matmul_gflops": matmul_rate(),
+    "peak_mib": peak_mib(),
+  }
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--peer-python")
+  parser.add_argument("--levels", type=int, default=1, choices=range(1, 9))
+  parser.add_argument("--N", type=int, default=192)
+  parser.add_argument("--M", type=int, default=320)
+  parser.add_argument("--batch", type=int, default=8)
+  parser.add_argument("--size", type=int, default=256)
+  parser.add_argument("--repeats", type=int, default=4)
+  args = parser.parse_args()
+  if not args.peer_python:
+    print(json.dumps(ours(args)))
+    return
+  sizes = ("--N", args.N, "--M", args.M, "--batch", args.batch,
+           "--size", args.size, "--repeats", args.repeats)  # fmt: skip
+  peer = run_json(args.peer_python, "peer_compressai.py", "train", *sizes)
+  print(f"compressai, 1 level: {peer['step_s']:.2f} s, "
+        f"{peer['peak_mib']:.0f} MiB")  # fmt: skip
+  for levels in (1, 8):
+    found = run_json(
+      sys.executable, "train_step.py", "--levels", levels, *sizes
+    )
+    gflop = step_gflop(args.N, args.M, args.batch, args.size, levels)
+    share = gflop / found["step_s"] / found["matmul_gflops"]
+    print(
+      f"sclc_jax, {levels} levels: {found['step_s']:.2f} s, "
+      f"{found['peak_mib']:.0f} MiB, ratio "
+      f"{found['step_s'] / peer['step_s']:.3f}, {100 * share:.0f} % of "
+      f"{found['matmul_gflops']:.0f} GFLOP/s"
+    )
+
+
+if __name__ == "__main__":
+  main()
