@@ -8,7 +8,6 @@ measured here.
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 
@@ -34,7 +33,7 @@ def step_gflop(N: int, M: int, batch: int, size: int, levels: int) -> float:
   p = (size // 2) ** 2
   synthesis = p * (25 * 3 * N) + p / 4 * (25 * N * N + N * N)
   synthesis += p / 16 * (25 * N * N + N * N) + p / 64 * (25 * N * M + N * N)
-  analysis = synthesis + (p - p / 64) * 0
+  analysis = synthesis
   hyper = p / 64 * (9 * M * N + 9 * N * M + N * M)
   hyper += p / 256 * 25 * N * N * 2 + p / 1024 * 25 * N * N * 2
   return 3 * 2e-9 * batch * (analysis + hyper + levels * synthesis)
@@ -50,12 +49,12 @@ def ours(args) -> dict:
 
   config = default_config_dict()
   config.model.N, config.model.M = args.N, args.M
-  config.stages.base.steps = config.stages.quantization.steps = 0
+  config.stages.base.steps = 0
+  config.stages.quantization.steps = 1
   config.stages.selective.steps = 100
   config.train.levels_per_image = args.levels % 8
   config = from_config_dict(config)
-  config = dataclasses.replace(config)
-  (stage,) = stages(config)
+  stage = stages(config)[-1]
   devices = parallel.devices_for(args.batch)
   update = parallel.parallel(make_step(config, stage), devices)
   state = parallel.replicate(new_state(config, stage, None), devices)

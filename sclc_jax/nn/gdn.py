@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from sclc_jax.nn.bounds import lower_bound
-from sclc_jax.nn.conv import add_bias
 
 _OFFSET = 2.0**-18
 _PEDESTAL = _OFFSET**2
 _MIN_BETA = 1e-6
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def normalise(
+  x: jax.Array, gamma: jax.Array, beta: jax.Array, inverse: bool
+) -> jax.Array:
+  """x / sqrt(beta + x^2 gamma), or times the root when `inverse`.
+
+  Its gradient is written out, and computes the root again: on a CPU that takes
+  half the time and memory of what autodiff stores (bench/train_step.py).
+
+  Args:
+    x: [..., C].
+    gamma: [C, C], from input to output channel.
+    beta: [C].
+    inverse: multiplies instead of dividing.
+  """
+  norm = (x * x) @ gamma + beta
+  return x * (jnp.sqrt(norm) if inverse else jax.lax.rsqrt(norm))
+
+
+def _forward(x, gamma, beta, inverse):
+  return normalise(x, gamma, beta, inverse), (x, gamma, beta)
+
+
+def _backward(inverse, residuals, ct):
+  x, gamma, beta = residuals
+  norm = (x * x) @ gamma + beta
+  root = jax.lax.rsqrt(norm)
+  if inverse:
+    factor, slope = norm * root, 0.5 * root
+  else:
+    factor, slope = root, -0.5 * root * root * root
+  d_norm = ct * x * slope
+  dx = ct * factor + 2 * x * (d_norm @ gamma.T)
+  rows = d_norm.reshape(-1, d_norm.shape[-1])
+  d_gamma = (x * x).reshape(rows.shape).T @ rows
+  return dx, d_gamma, jnp.ones(rows.shape[0], rows.dtype) @ rows
+
+
+normalise.defvjp(_forward, _backward)
 
 
 def _to_parameter(value: jax.Array) -> jax.Array:
@@ -41,5 +83,5 @@ class GDN(nn.Module):
     )
     beta = lower_bound(beta, (_MIN_BETA + _PEDESTAL) ** 0.5) ** 2 - _PEDESTAL
     gamma = lower_bound(gamma, _OFFSET) ** 2 - _PEDESTAL
-    norm = add_bias((x * x) @ gamma.astype(x.dtype), beta.astype(x.dtype))
-    return x * (jnp.sqrt(norm) if self.inverse else jax.lax.rsqrt(norm))
+    gamma, beta = gamma.astype(x.dtype), beta.astype(x.dtype)
+    return normalise(x, gamma, beta, self.inverse)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from sclc_jax.nn.bounds import lower_bound, safe_power
-from sclc_jax.nn.gdn import GDN
+from sclc_jax.nn.gdn import GDN, normalise
 from sclc_jax.nn.likelihoods import EntropyBottleneck, normal_likelihood
 from sclc_jax.nn.wavelet import cascade
 
@@ -28,6 +28,30 @@ def test_gdn_equals_tfcs_layer(inverse):
   layer = GDN(inverse=inverse)
   ours = layer.apply(layer.init(jax.random.key(0), x), x)
   np.testing.assert_allclose(ours, theirs(x).numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_gdn_gradient_is_that_of_its_formula(inverse):
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.normal(size=(2, 3, 3, 5)), jnp.float32)
+  gamma = jnp.asarray(rng.uniform(0, 1, (5, 5)), jnp.float32)
+  beta = jnp.asarray(rng.uniform(0.5, 2, 5), jnp.float32)
+
+  def formula(x, gamma, beta):
+    root = jnp.sqrt(jnp.einsum("...i,ij->...j", x**2, gamma) + beta)
+    return x * root if inverse else x / root
+
+  def ours(x, gamma, beta):
+    return normalise(x, gamma, beta, inverse)
+
+  gradients = [
+    jax.grad(lambda *a, f=f: jnp.sum(jnp.sin(3 * f(*a))), (0, 1, 2))(
+      x, gamma, beta
+    )
+    for f in (ours, formula)
+  ]
+  for a, b in zip(*gradients):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [0.11, 0.5, 3.0, 40.0])
