@@ -43,6 +43,21 @@ class Analysis:
   importance: np.ndarray | None
 
 
+@dataclasses.dataclass(frozen=True)
+class Symbols:
+  """What a file decodes to, the same on every machine.
+
+  z int32 [h/4, w/4, N]; mask bool [h, w, M]; of the n selected elements, in
+  raster order, the table index and the symbol y, int32 [n].
+  """
+
+  header: bitstream.Header
+  z: np.ndarray
+  mask: np.ndarray
+  index: np.ndarray
+  y: np.ndarray
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _apply(config, method, params, x):
   if method == "analysis":
@@ -154,23 +169,29 @@ class Codec:
     Raises:
       ValueError: the file is damaged, or was made with another model.
     """
+    found = self.symbols(data)
+    header = found.header
+    y_hat = np.zeros(found.mask.shape, np.float32)
+    channels = np.nonzero(found.mask)[2]
+    y_hat[found.mask] = found.y * self.model.steps[1, header.step][channels]
+    image = self._synthesis(y_hat)[: header.height, : header.width]
+    if header.colour == bitstream.GRAY:
+      image = np.round(image.astype(np.float32).mean(-1)).astype(np.uint8)
+    return np.ascontiguousarray(image)
+
+  def symbols(self, data: bytes) -> Symbols:
+    """Everything that a file decides before the synthesis; raises likewise."""
     header, z_data, y_data = bitstream.unpack(data)
     z, scale, mask = self._decode_control(header, z_data)
-    indexes = self.model.control.index(scale, mask, header.step)
-    symbols = self._engine.decode(gaussian_tables(), y_data, indexes)
-    if bitstream.symbols_check(z, symbols) != header.symbols_check:
+    index = self.model.control.index(scale, mask, header.step)
+    y = self._engine.decode(gaussian_tables(), y_data, index)
+    if bitstream.symbols_check(z, y) != header.symbols_check:
       raise ValueError(
         "the file is whole, but its symbols do not decode to what was "
         "written; please report this machine and its library versions "
         "('sclc --version')."
       )
-    y_hat = np.zeros(mask.shape, np.float32)
-    channels = np.nonzero(mask)[2]
-    y_hat[mask] = symbols * self.model.steps[1, header.step][channels]
-    image = self._synthesis(y_hat)[: header.height, : header.width]
-    if header.colour == bitstream.GRAY:
-      image = np.round(image.astype(np.float32).mean(-1)).astype(np.uint8)
-    return np.ascontiguousarray(image)
+    return Symbols(header, z, mask, index, y)
 
   def compress_many(self, images, quality: float = 4.0) -> list[bytes]:
     """`compress` for each image."""

@@ -18,11 +18,11 @@ class Hyperprior(nn.Module):
 
   N: int
   M: int
-  init: str = "xavier"
+  start: str = "xavier"
 
   def setup(self):
-    self.analysis = Analysis(self.N, self.M, self.init)
-    self.synthesis = Synthesis(self.N, self.M, self.init)
+    self.analysis = Analysis(self.N, self.M, self.start)
+    self.synthesis = Synthesis(self.N, self.M, self.start)
     self.hyper_analysis = HyperAnalysis(self.N)
-    self.hyper_synthesis = HyperSynthesis(self.N, self.M, self.init)
+    self.hyper_synthesis = HyperSynthesis(self.N, self.M, self.start)
     self.entropy_bottleneck = EntropyBottleneck(self.N)

@@ -33,12 +33,12 @@ class AdaptiveQuantizer(nn.Module):
 
   levels: int
   M: int
-  init: str = "ones"
+  start: str = "ones"
 
   def setup(self):
     shape = (self.levels, self.M)
     # High-rate theory: the best step goes with lmbda ** -1/2.
-    init = table_init(self.init, 2.0**0.5)
+    init = table_init(self.start, 2.0**0.5)
     self.qv = self.param("qv", init, shape)
     self.iqv = self.param("iqv", init, shape)
 

@@ -23,13 +23,13 @@ class Selector(nn.Module):
   levels: int
   M: int
   bias: float = 0.0
-  init: str = "ones"
+  start: str = "ones"
 
   def setup(self):
     bias_init = nn.initializers.constant(self.bias)
     self.head = Conv(self.M, 1, bias_init=bias_init)
     self.gamma = self.param(
-      "gamma", table_init(self.init, 2.0**0.25), (self.levels, self.M)
+      "gamma", table_init(self.start, 2.0**0.25), (self.levels, self.M)
     )
 
   def importance(self, features: jax.Array) -> jax.Array:

@@ -77,15 +77,15 @@ class Analysis(nn.Module):
 
   N: int
   M: int
-  init: str = "xavier"
+  start: str = "xavier"
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     for stage, width in enumerate((self.N, self.N, self.N, self.M)):
-      kernel_init = _analysis_kernel(self.init, self.N, self.M, stage)
+      kernel_init = _analysis_kernel(self.start, self.N, self.M, stage)
       x = Conv(width, 5, "down", kernel_init, name=f"conv_{stage}")(x)
       if stage < 3:
-        x = GDN(gamma_init=_gamma(self.init, stage), name=f"gdn_{stage}")(x)
+        x = GDN(gamma_init=_gamma(self.start, stage), name=f"gdn_{stage}")(x)
     return x
 
 
@@ -94,15 +94,15 @@ class Synthesis(nn.Module):
 
   N: int
   M: int
-  init: str = "xavier"
+  start: str = "xavier"
 
   @nn.compact
   def __call__(self, y: jax.Array) -> jax.Array:
     for stage, width in reversed(tuple(enumerate((3, self.N, self.N, self.N)))):
-      kernel_init = _synthesis_kernel(self.init, self.N, self.M, stage)
+      kernel_init = _synthesis_kernel(self.start, self.N, self.M, stage)
       y = Conv(width, 5, "up", kernel_init, name=f"conv_{stage}")(y)
       if stage > 0:
-        gamma = _gamma(self.init, stage - 1)
+        gamma = _gamma(self.start, stage - 1)
         y = GDN(True, gamma, name=f"igdn_{stage - 1}")(y)
     return y
 
@@ -127,7 +127,7 @@ class HyperSynthesis(nn.Module):
 
   N: int
   M: int
-  init: str = "xavier"
+  start: str = "xavier"
 
   @nn.compact
   def __call__(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -136,7 +136,7 @@ class HyperSynthesis(nn.Module):
 
     def bias_init(rng, shape, dtype=jnp.float32):
       del rng
-      if self.init == "xavier":
+      if self.start == "xavier":
         return jnp.zeros(shape, dtype)
       return jnp.asarray(wavelet.cascade(self.N, self.M)[1], dtype)
 

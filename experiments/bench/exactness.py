@@ -1,0 +1,144 @@
+"""Do the same files decode everywhere? And would they with float control?
+
+    python exactness.py write --images KODAK --out DIR     # in environment A
+    python exactness.py check DIR                          # in environment B
+
+`write` encodes each image at five qualities and stores, beside each file,
+digests of z, mask, index and y, those of the float control path, and the
+decoded pixels. `check` decodes the files where it runs and counts the files
+whose digests differ, and the largest pixel difference. Run it again in any
+other setting: --threads 1, JAX_DISABLE_JIT=1, another JAX, another device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+from float_control import FloatControl
+
+from sclc_jax.codec.codec import Codec, load_codec
+from sclc_jax.codec.images import SUFFIXES, load_image
+from sclc_jax.models.variable_rate import VariableRate
+
+QUALITIES = (1, 2.5, 4, 5.5, 8)
+EXACT = ("z", "mask", "index", "y")
+
+
+class BfloatCodec(Codec):
+  """Analyses in bfloat16; its files must decode like any other."""
+
+  def _run(self, method, x):
+    if method != "analysis":
+      return super()._run(method, x)
+    x = jnp.asarray(x, jnp.bfloat16) / 127.5 - 1
+    model = VariableRate(self.model.config)
+    y = model.apply({"params": self._params}, x[None], method="analysis")
+    return y[0].astype(jnp.float32)
+
+
+def digest(array: np.ndarray) -> str:
+  """Of shape, type and values."""
+  array = np.ascontiguousarray(array)
+  head = f"{array.dtype.str}{array.shape}".encode()
+  return hashlib.sha256(head + array.tobytes()).hexdigest()[:16]
+
+
+def digests(codec: Codec, control: FloatControl, data: bytes) -> dict[str, str]:
+  """Of what a file decides, by the exact and by the float control path."""
+  found = codec.symbols(data)
+  step = found.header.step
+  scale, importance = control.prior(found.z)
+  mask = control.mask(importance, step, scale.shape)
+  return {
+    **{name: digest(getattr(found, name)) for name in EXACT},
+    "float_mask": digest(mask),
+    "float_index": digest(control.index(scale, mask, step)),
+  }
+
+
+def write(args) -> None:
+  """Encodes, decodes here, and stores both."""
+  codec = load_codec(args.model)
+  if args.bfloat16:
+    codec = BfloatCodec(codec.model)
+  control = FloatControl(codec.model)
+  out = pathlib.Path(args.out)
+  out.mkdir(parents=True, exist_ok=True)
+  found = {}
+  paths = sorted(
+    p for p in pathlib.Path(args.images).rglob("*") if p.suffix in SUFFIXES
+  )
+  for path in tqdm.tqdm(paths[: args.limit]):
+    analysis = codec.analyse(load_image(path))
+    for quality in args.quality:
+      name = f"{path.stem}_q{quality:g}"
+      data = codec.encode(analysis, quality)
+      (out / f"{name}.sclc").write_bytes(data)
+      np.save(out / f"{name}.npy", codec.decompress(data))
+      found[name] = digests(codec, control, data)
+  (out / "digests.json").write_text(json.dumps(found, indent=1))
+
+
+def check(args) -> None:
+  """Decodes here and compares."""
+  folder = pathlib.Path(args.folder)
+  expected = json.loads((folder / "digests.json").read_text())
+  codec = load_codec(args.model)
+  control = FloatControl(codec.model)
+  differ = dict.fromkeys((*EXACT, "float_mask", "float_index", "float"), 0)
+  pixels = 0
+  for name, wanted in tqdm.tqdm(expected.items()):
+    data = (folder / f"{name}.sclc").read_bytes()
+    found = digests(codec, control, data)
+    for key, value in found.items():
+      differ[key] += value != wanted[key]
+    differ["float"] += any(
+      found[key] != wanted[key] for key in ("float_mask", "float_index")
+    )
+    if not args.no_pixels:
+      here = codec.decompress(data).astype(int)
+      there = np.load(folder / f"{name}.npy").astype(int)
+      pixels = max(pixels, int(np.abs(here - there).max()))
+  print(
+    f"jax {jax.__version__}, {jax.default_backend()}, numpy {np.__version__}, "
+    f"{len(expected)} files"
+  )
+  print("files that differ: " + ", ".join(f"{k} {v}" for k, v in differ.items()))
+  if not args.no_pixels:
+    print(f"largest pixel difference: {pixels}")
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument("--model")
+  parser.add_argument("--threads", type=int)
+  commands = parser.add_subparsers(required=True)
+  sub = commands.add_parser("write")
+  sub.add_argument("--images", required=True)
+  sub.add_argument("--out", required=True)
+  sub.add_argument("--quality", type=float, nargs="*", default=QUALITIES)
+  sub.add_argument("--limit", type=int)
+  sub.add_argument("--bfloat16", action="store_true")
+  sub.set_defaults(run=write)
+  sub = commands.add_parser("check")
+  sub.add_argument("folder")
+  sub.add_argument("--no-pixels", action="store_true")
+  sub.set_defaults(run=check)
+  args = parser.parse_args()
+  if args.threads:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+  args.run(args)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,55 @@
+"""The float control path that the codec does NOT use, for comparison only.
+
+What every learned codec did: mask and table index from float32 networks, a
+power, a division and a comparison. The benchmarks count the files it breaks.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sclc_jax.codec.control import interpolate
+from sclc_jax.codec.tables import INDEX_BOUNDS
+from sclc_jax.models.variable_rate import VariableRate
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _prior(config, params, z):
+  return VariableRate(config).apply({"params": params}, z[None], method="prior")
+
+
+class FloatControl:
+  """mask and index of a model by float32 arithmetic."""
+
+  def __init__(self, model):
+    self._model = model
+    qv = model.steps[0]
+    selector = model.params.get("selector")
+    gamma = np.ones((model.config.levels, model.config.M))
+    if selector:
+      gamma = np.maximum(selector["gamma"], 1e-3)
+    self._gamma = jnp.asarray(interpolate(gamma), jnp.float32)
+    self._qv = jnp.asarray(qv, jnp.float32)
+    self._params = jax.tree.map(jnp.asarray, model.params)
+
+  def prior(self, z: np.ndarray):
+    """z [h, w, N] to float32 scale and importance [4h, 4w, M]."""
+    z = jnp.asarray(z, jnp.float32)
+    scale, importance = _prior(self._model.config, self._params, z)
+    return scale[0], None if importance is None else importance[0]
+
+  def mask(self, importance, step: int, shape) -> np.ndarray:
+    """Selected elements, bool [h, w, M]."""
+    if importance is None:
+      return np.ones(shape, bool)
+    return np.asarray(jnp.power(importance, self._gamma[step]) > 0.5)
+
+  def index(self, scale, mask: np.ndarray, step: int) -> np.ndarray:
+    """Table index of the selected elements, int32 [n]."""
+    ratio = np.asarray(scale / self._qv[step])[mask]
+    bounds = np.asarray(INDEX_BOUNDS, np.float32)
+    return np.searchsorted(bounds, ratio, side="left").astype(np.int32)

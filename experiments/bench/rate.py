@@ -1,0 +1,130 @@
+"""File bytes against the training estimate, and what exactness costs.
+
+    python experiments/bench/rate.py --images KODAK
+
+For each quality, over all images: the estimate (sum of -log2 of the training
+likelihood at the rounded symbols, unquantised scale, selected elements, plus
+z), the bytes of the files, the worst image's difference as a share of the
+allowed 0.5 % + 64 bytes, the bytes of the same latents coded under the float control path (one that is not
+safe), and the seconds of both to decode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+from float_control import FloatControl
+
+from sclc_jax.codec.codec import load_codec
+from sclc_jax.codec.images import SUFFIXES, load_image
+from sclc_jax.codec.range_coder import get_engine
+from sclc_jax.codec.tables import gaussian_tables
+from sclc_jax.models.variable_rate import VariableRate
+from sclc_jax.nn.likelihoods import normal_likelihood, to_bits
+
+
+@jax.jit
+def _normal_bits(y, scale):
+  return to_bits(normal_likelihood(y, scale))
+
+
+class FloatDecoder:
+  """Decodes with the float control path in place of the exact one."""
+
+  def __init__(self, codec):
+    self._codec = codec
+    self._control = FloatControl(codec.model)
+
+  def encode(self, analysis, step: int):
+    """(coded y, mask): the latents under float mask and indexes."""
+    scale, importance = self._control.prior(analysis.z)
+    mask = self._control.mask(importance, step, scale.shape)
+    index = self._control.index(scale, mask, step)
+    y = np.round(analysis.y / self._codec.model.steps[0, step])[mask]
+    engine = get_engine("portable")
+    return engine.encode(gaussian_tables(), y.astype(np.int32), index), mask
+
+  def decode(self, analysis, step: int, data: bytes):
+    """Coded y to the picture."""
+    scale, importance = self._control.prior(analysis.z)
+    mask = self._control.mask(importance, step, scale.shape)
+    index = self._control.index(scale, mask, step)
+    y = get_engine("portable").decode(gaussian_tables(), data, index)
+    y_hat = np.zeros(mask.shape, np.float32)
+    steps = self._codec.model.steps[1, step]
+    y_hat[mask] = y * steps[np.nonzero(mask)[2]]
+    return self._codec._synthesis(y_hat)
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--images", required=True)
+  parser.add_argument("--model")
+  parser.add_argument("--quality", type=float, nargs="*",
+                      default=[*range(1, 9)])  # fmt: skip
+  parser.add_argument("--limit", type=int)
+  args = parser.parse_args()
+  codec = load_codec(args.model)
+  other = FloatDecoder(codec)
+  model = VariableRate(codec.model.config)
+  params = jax.tree.map(jnp.asarray, codec.model.params)
+  z_bits = jax.jit(
+    lambda z: to_bits(
+      model.apply({"params": params}, z[None], method="z_likelihood")
+    ).sum()
+  )
+  prior = other._control.prior
+  rows = {q: [] for q in args.quality}
+  paths = sorted(
+    p for p in pathlib.Path(args.images).rglob("*") if p.suffix in SUFFIXES
+  )
+  for path in tqdm.tqdm(paths[: args.limit]):
+    analysis = codec.analyse(load_image(path))
+    scale = prior(analysis.z)[0]
+    side = float(z_bits(jnp.asarray(analysis.z, jnp.float32)))
+    for quality in args.quality:
+      step = codec.quality_step(quality)
+      qv = codec.model.steps[0, step]
+      data = codec.encode(analysis, quality)
+      mask = codec.mask(analysis, quality)
+      y = jnp.asarray(np.round(analysis.y / qv))
+      bits = float((_normal_bits(y, scale / qv) * mask).sum())
+      estimate = (bits + side) / 8
+      coded, float_mask = other.encode(analysis, step)
+      start = time.perf_counter()
+      codec.decompress(data)
+      middle = time.perf_counter()
+      other.decode(analysis, step, coded)
+      end = time.perf_counter()
+      overhead = len(data) - codec.info(data)["y_bytes"]
+      rows[quality].append(
+        (
+          estimate,
+          len(data),
+          abs(len(data) - estimate) / (0.005 * estimate + 64),
+          len(coded) + overhead,
+          middle - start,
+          end - middle,
+        )
+      )
+  print("quality  estimate  file      over_%  worst_of_allowed  exactness_%  "
+        "decode_ratio")  # fmt: skip
+  for quality, found in rows.items():
+    table = np.array(found)
+    estimate, size, _, inexact, exact_s, float_s = table.sum(0)
+    ratio = np.median(table[:, 4]) / np.median(table[:, 5])
+    print(
+      f"{quality:<7g}  {estimate:8.0f}  {size:8.0f}  "
+      f"{100 * (size / estimate - 1):+6.2f}  {table[:, 2].max():16.2f}  "
+      f"{100 * (size / inexact - 1):+11.3f}  {ratio:12.3f}"
+    )
+
+
+if __name__ == "__main__":
+  main()
