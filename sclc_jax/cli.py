@@ -250,6 +250,8 @@ def _demo(args) -> None:
   from sclc_jax.plots import plot_masks
 
   out = pathlib.Path(args.out)
+  if out.exists() and not out.is_dir():
+    raise ValueError(f"--out {out} is a file; name a folder.")
   out.mkdir(parents=True, exist_ok=True)
   image = skimage.data.chelsea()
   codec = load_codec(args.model, engine=args.engine)
@@ -285,6 +287,9 @@ def _evaluate(args) -> None:
   if not pathlib.Path(args.images).is_dir():
     raise ValueError(f"--images {args.images} is not a folder.")
   paths = _walk([args.images], SUFFIXES)
+  for path in (args.csv, args.plot):
+    if path and not os.access(pathlib.Path(path).absolute().parent, os.W_OK):
+      raise ValueError(f"cannot write {path}; its folder must exist.")
   anchors = {}
   for path in args.anchors:
     anchors |= ev.read_anchors(path)
@@ -315,9 +320,16 @@ def _config(args, overrides: list[str]):
   if not path.is_file():
     raise ValueError(f"--config {path} is not a file.")
   spec = importlib.util.spec_from_file_location("experiment", path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  config = module.get_config()
+  try:
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+  except Exception as error:  # it is the user's program
+    raise ValueError(
+      f"--config {path} cannot be used ({type(error).__name__}: {error}); it "
+      "must be Python with a get_config() that returns a ConfigDict, see "
+      "experiments/smoke.py."
+    ) from None
   for item in overrides:
     key, equals, value = item.removeprefix("--config.").partition("=")
     if not (item.startswith("--config.") and equals):

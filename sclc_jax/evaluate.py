@@ -130,10 +130,14 @@ def read_anchors(path: str | os.PathLike) -> dict[str, tuple]:
     raise ValueError(
       f"{path} is not a table of curves with columns bpp and psnr_db ({error})."
     ) from None
+  curves = {name: points for name, points in curves.items() if len(points) >= 3}
+  if not curves:
+    raise ValueError(
+      f"{path} holds no curve of at least 3 points; it needs columns bpp and "
+      "psnr_db."
+    )
   return {
-    name: tuple(np.array(sorted(points)).T)
-    for name, points in curves.items()
-    if len(points) >= 3
+    name: tuple(np.array(sorted(points)).T) for name, points in curves.items()
   }
 
 

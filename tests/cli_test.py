@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from PIL import Image
 
 from sclc_jax import cli
+from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model_file import save_model
 
 
@@ -69,15 +71,24 @@ def test_a_bad_input_does_not_stop_the_others(folder, capsys):
     (("compress", "a.png", "-o", "no/such/folder.sclc"), "cannot write"),
     (("decompress", "png.sclc"), "PNG"),
     (("decompress", "empty.sclc"), "empty"),
+    (("decompress", "other.sclc"), "--model"),
+    (("info", "a.png"), "PNG"),
+    (("evaluate", "--images", "nothing"), "nothing"),
+    (("evaluate", "--images", ".", "--csv", "no/such.csv"), "no/such.csv"),
+    (("evaluate", "--images", ".", "--anchors", "a.png"), "a.png"),
   ],
 )
-def test_bad_input_gives_one_clear_line(folder, capsys, args, words):
+def test_bad_input_gives_one_clear_line(
+  folder, capsys, photo, tiny_model, args, words
+):
+  other_model = dataclasses.replace(tiny_model, fingerprint=b"123456")
   (folder / "empty.png").write_bytes(b"")
   (folder / "empty.sclc").write_bytes(b"")
   whole = (folder / "a.png").read_bytes()
   (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
   (folder / "png.sclc").write_bytes(whole)
   (folder / "nothing").mkdir()
+  (folder / "other.sclc").write_bytes(Codec(other_model).compress(photo, 2))
   before = sorted(folder.rglob("*"))
   assert _run(*args, "--model", "m.sclcm") == 1
   assert words in _error(capsys)
@@ -97,15 +108,48 @@ def test_alpha_and_16_bits_are_refused(folder, capsys):
     assert word in _error(capsys)
 
 
-def test_misspelt_config_key_is_named(folder, capsys):
-  (folder / "c.py").write_text(
-    "from sclc_jax.config import default_config_dict\n"
-    "def get_config():\n  return default_config_dict()\n"
-  )
-  args = ("train", "--config", "c.py", "--workdir", "w")
-  assert _run(*args, "--config.model.M_=3") == 1
-  assert "model.M_" in _error(capsys)
+_CONFIG = """
+from sclc_jax.config import default_config_dict
+def get_config():
+  config = default_config_dict()
+  config.model.N, config.model.M = 4, 6
+  config.data.source, config.data.crop_size = "folder:.", 64
+  config.data.batch_size = 2
+  {}
+  return config
+"""
+
+
+@pytest.mark.parametrize(
+  "line, override, words",
+  [
+    ("", "--config.model.M_=3", "model.M_"),
+    ("config.model.M_ = 3", "--seed=1", "M_"),
+    ("return dict(", "", "SyntaxError"),
+    ("", "--config.model.base=foo", "'foo'"),
+    ("", "--config.data.source=folder:nothing", "nothing"),
+    ("", "--config.data.crop_size=65", "multiple of 64"),
+  ],
+)
+def test_bad_config_is_named_and_starts_nothing(
+  folder, capsys, line, override, words
+):
+  (folder / "c.py").write_text(_CONFIG.format(line))
+  args = ["train", "--config", "c.py", "--workdir", "w"]
+  assert _run(*args, *([override] if override else [])) == 1
+  assert words in _error(capsys)
   assert not (folder / "w").exists()
+
+
+def test_workdir_of_another_config_is_refused_and_kept(folder, capsys):
+  (folder / "c.py").write_text(_CONFIG.format("pass"))
+  args = ("train", "--config", "c.py", "--workdir", "w", "--quiet")
+  assert _run(*args) == 0
+  capsys.readouterr()
+  before = sorted((p, p.stat().st_size) for p in folder.rglob("*"))
+  assert _run(*args, "--config.seed=1") == 1
+  assert "another config" in _error(capsys)
+  assert sorted((p, p.stat().st_size) for p in folder.rglob("*")) == before
 
 
 def test_evaluate_writes_one_row_an_image_and_quality(folder, capsys):
