@@ -1,4 +1,4 @@
-"""The medium model: what two CPU cores with AVX-512 train in an hour and a half.
+"""The medium model: what two CPU cores with AVX-512 train in an hour.
 
     sclc train --config experiments/cpu_medium.py --workdir runs/cpu_medium \
       --config.data.source folder:PHOTOS

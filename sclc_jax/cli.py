@@ -311,112 +311,51 @@ def _evaluate(args) -> None:
     plot_rd({"sclc": ours, **curves}, args.plot)
 
 
-def _config(args, overrides: list[str]):
-  import importlib.util
-
-  from sclc_jax.config import from_config_dict
-
-  path = pathlib.Path(args.config)
-  if not path.is_file():
-    raise ValueError(f"--config {path} is not a file.")
-  spec = importlib.util.spec_from_file_location("experiment", path)
-  try:
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-  except Exception as error:  # it is the user's program
-    raise ValueError(
-      f"--config {path} cannot be used ({type(error).__name__}: {error}); it "
-      "must be Python with a get_config() that returns a ConfigDict, see "
-      "experiments/smoke.py."
-    ) from None
-  for item in overrides:
-    key, equals, value = item.removeprefix("--config.").partition("=")
-    if not (item.startswith("--config.") and equals):
-      raise ValueError(f"unknown argument {item}; overrides are "
-                       "--config.KEY=VALUE.")  # fmt: skip
-    try:
-      old = config
-      for part in key.split("."):
-        old = old[part]
-      new = value if isinstance(old, str) else json.loads(value.lower())
-      config.update_from_flattened_dict({key: new})
-    except (KeyError, TypeError, json.JSONDecodeError, AttributeError) as error:
-      text = " ".join(str(error).split())
-      raise ValueError(f"config override {item}: {text}") from None
-  return from_config_dict(config)
-
-
 def _train(args) -> None:
-  from sclc_jax.train.data import make_batches, open_folder
-  from sclc_jax.train.loop import train
+  from sclc_jax import experiment
 
-  config = _config(args, args.overrides)
-  kind, _, path = config.data.source.partition(":")
-  if kind != "folder" or not path:
-    raise ValueError(
-      f"data.source is {config.data.source!r}; give "
-      "--config.data.source=folder:PATH of your photographs."
-    )
-  params = _initial_params(config.init_from)
-  images = open_folder(path, config.data.crop_size)
-
-  def batches(step: int):
-    return make_batches(
-      images,
-      crop_size=config.data.crop_size,
-      batch_size=config.data.batch_size,
-      seed=config.seed,
-      start_step=step,
-      max_downscale=config.data.max_downscale,
-    )
-
-  step = train(
-    config, args.workdir, batches, stop_at=args.stop_at, initial_params=params,
-    quiet=args.quiet,
-  )  # fmt: skip
+  config = experiment.load_config(args.config, args.overrides)
+  step = experiment.run(
+    config, args.workdir, stop_at=args.stop_at, quiet=args.quiet
+  )
   print(f"step {step}, {args.workdir}")
 
 
-def _initial_params(source: str):
-  if not source:
-    return None
-  if pathlib.Path(source).is_dir():
-    return _checkpoint(source, None)[1]
-  from sclc_jax.codec.model_file import find_model
+def _sweep(args) -> None:
+  from sclc_jax import sweep
 
-  return find_model(source).params
-
-
-def _checkpoint(workdir: str, step: int | None):
-  """(model config, parameters) of a workdir's checkpoint."""
-  from sclc_jax.checkpoint import Checkpoints
-  from sclc_jax.config import from_dict, stage_model
-  from sclc_jax.train.loop import new_state, stages
-
-  folder = pathlib.Path(workdir) / "checkpoints"
-  if not folder.is_dir():
+  points = sweep.load_sweep(args.config, args.overrides)
+  names = list(points)
+  if args.list:
+    for index, name in enumerate(names):
+      print(f"{index}\t{name}")
+    return
+  if args.index is not None and not 0 <= args.index < len(names):
     raise ValueError(
-      f"{workdir} holds no checkpoints; give the --workdir of 'sclc train'."
+      f"--index must lie in [0, {len(names) - 1}], got {args.index}; --list "
+      "shows the points."
     )
-  checkpoints = Checkpoints(folder)
-  step = checkpoints.latest_step() if step is None else step
-  if step is None or step not in checkpoints.all_steps():
+  if not (args.images and pathlib.Path(args.images).is_dir()):
     raise ValueError(
-      f"{workdir} has no checkpoint of step {step}; it has "
-      f"{checkpoints.all_steps()}."
+      f"--images {args.images} is not a folder; the points are compared on it."
     )
-  config = from_dict(checkpoints.meta(step)["config"])
-  stage = next(s for s in stages(config) if step <= s.stop)
-  state, _ = checkpoints.restore(step, new_state(config, stage, None))
-  checkpoints.close()
-  return stage_model(config, stage.name), state["params"]
+  chosen = names if args.index is None else [names[args.index]]
+  for name in chosen:
+    sweep.run_point(
+      points[name],
+      pathlib.Path(args.workdir) / name,
+      args.images,
+      args.quality,
+      args.quiet,
+    )
+  print(sweep.summarise(names, args.workdir))
 
 
 def _export(args) -> None:
   from sclc_jax.codec.model_file import freeze, save_model
+  from sclc_jax.experiment import load_checkpoint
 
-  model = freeze(*_checkpoint(args.workdir, args.step))
+  model = freeze(*load_checkpoint(args.workdir, args.step))
   save_model(model, args.output)
   size = pathlib.Path(args.output).stat().st_size
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
@@ -515,12 +454,24 @@ def _parser() -> argparse.ArgumentParser:
   export.add_argument("--step", type=int, help="the latest if unset")
   export.add_argument("-o", "--output", required=True, help="FILE.sclcm")
 
+  sweep = add("sweep", _sweep, "train and compare the points of a sweep")
+  sweep.add_argument("config", help="experiments/sweeps/NAME.py")
+  sweep.add_argument("--workdir", default="runs/sweep", help="a folder a point")
+  sweep.add_argument("--list", action="store_true", help="only list the points")
+  sweep.add_argument("--index", type=int, help="run only this point")
+  sweep.add_argument("--images", help="folder to compare the points on")
+  sweep.add_argument(
+    "--quality", type=float, nargs="+", default=[1, 2, 3, 4, 5, 6, 7, 8],
+    help="qualities",
+  )  # fmt: skip
+  sweep.epilog = train.epilog
+
   add("models", _models, "list the shipped models")
   parse = parser.parse_known_args
 
   def parse_args(argv=None):
     args, rest = parse(argv)
-    if rest and args.command != "train":
+    if rest and args.command not in ("train", "sweep"):
       parser.error(f"unknown arguments: {' '.join(rest)}")
     if rest:
       args.overrides = _join_overrides(rest)

@@ -19,6 +19,15 @@ def _check(ok: bool, key: str, value: Any, rule: str) -> None:
     raise ValueError(f"config.{key} must be {rule}, got {value!r}.")
 
 
+_CHOICES = {
+  "base": ("hyperprior",),
+  "init": ("xavier", "wavelet"),
+  "table_init": ("ones", "geometric"),
+  "curves": ("channel", "shared", "none"),
+  "iqv": ("separate", "shared"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
   """What is built.
@@ -38,6 +47,9 @@ class ModelConfig:
     table_init: QV, IQV and gamma at the start: `ones` (the paper's), or
       `geometric`: steps follow high-rate theory, a factor of sqrt(2) a level
       below the top, and gamma a factor of 2 ** (1/4).
+    curves: exponents gamma of the importance map: one a level and `channel`
+      (the paper's), one a level `shared` by all channels, or `none` (1).
+    iqv: inverse steps, `separate` (the paper's) or `shared` with QV.
   """
 
   base: str = "hyperprior"
@@ -49,24 +61,21 @@ class ModelConfig:
   init: str = "xavier"
   importance_bias: float = 0.0
   table_init: str = "ones"
+  curves: str = "channel"
+  iqv: str = "separate"
 
   def __post_init__(self):
-    _check(self.base == "hyperprior", "model.base", self.base, "'hyperprior'")
     _check(self.N >= 1, "model.N", self.N, "at least 1")
     _check(self.M >= 1, "model.M", self.M, "at least 1")
     _check(self.levels >= 2, "model.levels", self.levels, "at least 2")
-    _check(
-      self.init in ("xavier", "wavelet"),
-      "model.init",
-      self.init,
-      "'xavier' or 'wavelet'",
-    )
-    _check(
-      self.table_init in ("ones", "geometric"),
-      "model.table_init",
-      self.table_init,
-      "'ones' or 'geometric'",
-    )
+    for key, choices in _CHOICES.items():
+      value = getattr(self, key)
+      _check(
+        value in choices,
+        f"model.{key}",
+        value,
+        " or ".join(map(repr, choices)),
+      )
 
 
 @dataclasses.dataclass(frozen=True)

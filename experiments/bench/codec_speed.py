@@ -54,8 +54,14 @@ def main() -> None:
     for _ in range(args.rounds):
       runs["compressai"].append(
         run_json(
-          args.peer_python, "peer_compressai.py", "code", "--image", file.name,
-          "--arch", args.arch, *sizes,
+          args.peer_python,
+          "peer_compressai.py",
+          "code",
+          "--image",
+          file.name,
+          "--arch",
+          args.arch,
+          *sizes,
         )  # fmt: skip
       )
       runs["sclc_jax"].append(

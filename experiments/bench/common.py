@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-import sclc_jax  # noqa: F401  (before NumPy)
+import sclc_jax  # noqa: F401  # isort: skip (it sets up BLAS, before NumPy)
 import numpy as np
 
 HERE = pathlib.Path(__file__).parent

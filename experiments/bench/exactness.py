@@ -111,7 +111,9 @@ def check(args) -> None:
     f"jax {jax.__version__}, {jax.default_backend()}, numpy {np.__version__}, "
     f"{len(expected)} files"
   )
-  print("files that differ: " + ", ".join(f"{k} {v}" for k, v in differ.items()))
+  print(
+    "files that differ: " + ", ".join(f"{k} {v}" for k, v in differ.items())
+  )
   if not args.no_pixels:
     print(f"largest pixel difference: {pixels}")
 

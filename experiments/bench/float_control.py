@@ -28,10 +28,12 @@ class FloatControl:
   def __init__(self, model):
     self._model = model
     qv = model.steps[0]
-    selector = model.params.get("selector")
     gamma = np.ones((model.config.levels, model.config.M))
-    if selector:
-      gamma = np.maximum(selector["gamma"], 1e-3)
+    if model.config.selective:
+      curves = VariableRate(model.config).apply(
+        {"params": model.params}, method="curves"
+      )
+      gamma = np.maximum(curves, 1e-3)
     self._gamma = jnp.asarray(interpolate(gamma), jnp.float32)
     self._qv = jnp.asarray(qv, jnp.float32)
     self._params = jax.tree.map(jnp.asarray, model.params)

@@ -5,8 +5,9 @@
 For each quality, over all images: the estimate (sum of -log2 of the training
 likelihood at the rounded symbols, unquantised scale, selected elements, plus
 z), the bytes of the files, the worst image's difference as a share of the
-allowed 0.5 % + 64 bytes, the bytes of the same latents coded under the float control path (one that is not
-safe), and the seconds of both to decode.
+allowed 0.5 % + 64 bytes, what exactness costs against the same latents coded
+under the float control path (one that is not safe), and the ratio of both
+times to decode.
 """
 
 from __future__ import annotations

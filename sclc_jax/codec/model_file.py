@@ -31,6 +31,10 @@ from sclc_jax.config import ModelConfig, from_dict
 
 VERSION = 1
 DEFAULT_MODEL = "cpu-small"
+_FIRST_KEYS = frozenset(
+  ("base", "N", "M", "levels", "adaptive", "selective", "init",
+   "importance_bias", "table_init")
+)  # fmt: skip
 _TAIL = 2.0**-10  # mass of z left to the escape code, each side
 
 
@@ -132,12 +136,12 @@ def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
   qv, iqv = (
     np.asarray(t) for t in model.apply({"params": params}, method="steps")
   )
-  selector = params.get("selector", {})
+  head = gamma = None
+  if config.selective:
+    head = params["selector"]["head"]
+    gamma = np.asarray(model.apply({"params": params}, method="curves"))
   control = build_control_path(
-    params["base"]["hyper_synthesis"],
-    qv,
-    selector.get("head"),
-    np.maximum(selector["gamma"], 0) if selector else None,
+    params["base"]["hyper_synthesis"], qv, head, gamma
   )
   steps = np.stack([interpolate(qv), interpolate(iqv)]).astype(np.float32)
   return _with_fingerprint(config, params, control, z_tables, steps)
@@ -162,9 +166,21 @@ def _tensors(model: CodecModel) -> dict[str, np.ndarray]:
   return flat
 
 
+def _described(config: ModelConfig) -> dict[str, Any]:
+  """The config as stored: keys of later releases only where they are set.
+
+  So a new key does not change the fingerprint of older models.
+  """
+  return {
+    field.name: getattr(config, field.name)
+    for field in dataclasses.fields(ModelConfig)
+    if field.name in _FIRST_KEYS or getattr(config, field.name) != field.default
+  }
+
+
 def _fingerprint(config: ModelConfig, tensors: dict[str, np.ndarray]) -> bytes:
   digest = hashlib.sha256(
-    json.dumps(dataclasses.asdict(config), sort_keys=True).encode()
+    json.dumps(_described(config), sort_keys=True).encode()
   )
   for name in sorted(tensors):
     value = np.ascontiguousarray(tensors[name])
@@ -189,7 +205,7 @@ def save_model(model: CodecModel, path: str | os.PathLike) -> None:
       {
         "version": VERSION,
         "fingerprint": model.fingerprint.hex(),
-        "model": dataclasses.asdict(model.config),
+        "model": _described(model.config),
       },
       sort_keys=True,
     )

@@ -28,26 +28,29 @@ class AdaptiveQuantizer(nn.Module):
   """Tables QV and IQV [L, M], positive.
 
   Paper, section 3.2: y_hat = round(y / QV_q) * IQV_q, and the scale of the
-  entropy model is scale / QV_q. IQV is learned separately; it is not 1 / QV.
+  entropy model is scale / QV_q. IQV is learned separately; it is not 1 / QV,
+  and equals QV only where `inverse` is `shared`.
   """
 
   levels: int
   M: int
   start: str = "ones"
+  inverse: str = "separate"
 
   def setup(self):
     shape = (self.levels, self.M)
     # High-rate theory: the best step goes with lmbda ** -1/2.
     init = table_init(self.start, 2.0**0.5)
     self.qv = self.param("qv", init, shape)
-    self.iqv = self.param("iqv", init, shape)
+    if self.inverse == "separate":
+      self.iqv = self.param("iqv", init, shape)
 
   def __call__(self) -> tuple[jax.Array, jax.Array]:
     """(QV, IQV), each [L, M]."""
-    return (
-      lower_bound(self.qv, 0.0) + MIN_STEP,
-      lower_bound(self.iqv, 0.0) + MIN_STEP,
-    )
+    qv = lower_bound(self.qv, 0.0) + MIN_STEP
+    if self.inverse == "shared":
+      return qv, qv
+    return qv, lower_bound(self.iqv, 0.0) + MIN_STEP
 
 
 def unit_steps(levels: int, M: int) -> tuple[jax.Array, jax.Array]:

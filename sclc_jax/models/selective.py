@@ -18,19 +18,23 @@ class Selector(nn.Module):
     levels: L.
     M: channels of y.
     bias: initial bias of the importance head, on top of the paper's 0.5.
+    start: gamma at the start, see `config.ModelConfig.table_init`.
+    curve: which gamma is learned, see `config.ModelConfig.curves`.
   """
 
   levels: int
   M: int
   bias: float = 0.0
   start: str = "ones"
+  curve: str = "channel"
 
   def setup(self):
     bias_init = nn.initializers.constant(self.bias)
     self.head = Conv(self.M, 1, bias_init=bias_init)
-    self.gamma = self.param(
-      "gamma", table_init(self.start, 2.0**0.25), (self.levels, self.M)
-    )
+    if self.curve != "none":
+      width = self.M if self.curve == "channel" else 1
+      init = table_init(self.start, 2.0**0.25)
+      self.gamma = self.param("gamma", init, (self.levels, width))
 
   def importance(self, features: jax.Array) -> jax.Array:
     """Penultimate features [B, h, w, F] to importance [B, h, w, M] in [0, 1].
@@ -43,7 +47,10 @@ class Selector(nn.Module):
 
   def curves(self) -> jax.Array:
     """Exponents gamma [L, M], >= 0."""
-    return lower_bound(self.gamma, 0.0)
+    shape = (self.levels, self.M)
+    if self.curve == "none":
+      return jnp.ones(shape)
+    return jnp.broadcast_to(lower_bound(self.gamma, 0.0), shape)
 
 
 def draw_mask(

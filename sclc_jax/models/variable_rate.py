@@ -37,10 +37,12 @@ class VariableRate(nn.Module):
     cfg = self.config
     self.base = Hyperprior(cfg.N, cfg.M, cfg.init)
     if cfg.adaptive:
-      self.quantizer = AdaptiveQuantizer(cfg.levels, cfg.M, cfg.table_init)
+      self.quantizer = AdaptiveQuantizer(
+        cfg.levels, cfg.M, cfg.table_init, cfg.iqv
+      )
     if cfg.selective:
       self.selector = Selector(
-        cfg.levels, cfg.M, cfg.importance_bias, cfg.table_init
+        cfg.levels, cfg.M, cfg.importance_bias, cfg.table_init, cfg.curves
       )
 
   def steps(self) -> tuple[jax.Array, jax.Array]:
@@ -48,6 +50,10 @@ class VariableRate(nn.Module):
     if self.config.adaptive:
       return self.quantizer()
     return unit_steps(self.config.levels, self.config.M)
+
+  def curves(self) -> jax.Array:
+    """gamma [L, M] of the selector."""
+    return self.selector.curves()
 
   def latents(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """x [B, H, W, 3] in [-1, 1] to (y, z); does not round."""

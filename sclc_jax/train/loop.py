@@ -22,7 +22,7 @@ import optax
 import tqdm
 
 from sclc_jax.checkpoint import Checkpoints
-from sclc_jax.config import STAGES, ExperimentConfig, stage_model
+from sclc_jax.config import STAGES, ExperimentConfig, from_dict, stage_model
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog, summarise
@@ -204,7 +204,7 @@ def train(
   meta = {"config": dataclasses.asdict(config)}
   checkpoints = Checkpoints(workdir / "checkpoints")
   step = checkpoints.latest_step() or 0
-  if step and checkpoints.meta(step)["config"] != meta["config"]:
+  if step and from_dict(checkpoints.meta(step)["config"]) != config:
     raise ValueError(
       f"{workdir} holds a run of another config; give its config, or an "
       "empty --workdir."

@@ -35,7 +35,9 @@ def test_every_format_version_has_its_files():
   assert versions == {f"v{i}" for i in range(1, bitstream.VERSION + 1)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+@pytest.mark.parametrize(
+  "path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
 def test_golden_file_decodes_to_the_same_symbols_and_picture(path):
   codec = Codec(read_model(path.parent / "model.sclcm"))
   data = path.read_bytes()

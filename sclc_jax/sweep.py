@@ -1,0 +1,114 @@
+"""Sweeps: the points of a study, each trained, exported and measured alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from sclc_jax import evaluate as ev
+from sclc_jax import experiment
+from sclc_jax.config import ExperimentConfig
+from sclc_jax.metrics import bd_rate
+
+
+def load_sweep(
+  path: str | os.PathLike, overrides: Sequence[str] = ()
+) -> dict[str, ExperimentConfig]:
+  """Points of a sweep file: its `get_sweep()` returns {name: ConfigDict}.
+
+  The first point is what the others are compared with. Overrides hold for
+  every point.
+  """
+  points = experiment.call_in_file(path, "get_sweep")
+  if not points:
+    raise ValueError(f"sweep {path} has no points.")
+  return {
+    name: experiment.override(config, overrides)
+    for name, config in points.items()
+  }
+
+
+def run_point(
+  config: ExperimentConfig,
+  workdir: str | os.PathLike,
+  images: str | os.PathLike,
+  qualities: Sequence[float],
+  quiet: bool = False,
+) -> None:
+  """Trains a point, or resumes it, and writes model.sclcm and rd.csv.
+
+  A point whose rd.csv exists is left as it is.
+  """
+  from sclc_jax.codec.codec import Codec
+  from sclc_jax.codec.images import SUFFIXES
+  from sclc_jax.codec.model_file import freeze, save_model
+
+  workdir = pathlib.Path(workdir)
+  if (workdir / "rd.csv").exists():
+    return
+  experiment.run(config, workdir, quiet=quiet)
+  model = freeze(*experiment.load_checkpoint(workdir))
+  save_model(model, workdir / "model.sclcm")
+  paths = sorted(
+    p for p in pathlib.Path(images).rglob("*") if p.suffix.lower() in SUFFIXES
+  )
+  rows = ev.evaluate(Codec(model), paths, qualities, quiet)
+  ev.write_csv(rows, workdir / "rd.csv")
+
+
+def summarise(names: Sequence[str], workdir: str | os.PathLike) -> str:
+  """Compares the points that are done: summary.csv and rd.png.
+
+  Returns:
+    The table: for each point its BD-rate against the first one (%; less is
+    better; nan where the curves do not overlap), and at its middle quality
+    bpp, PSNR and the selected fraction.
+  """
+  from sclc_jax.plots import plot_rd
+
+  workdir = pathlib.Path(workdir)
+  rows, curves = [], {}
+  for name in names:
+    path = workdir / name / "rd.csv"
+    if not path.exists():
+      continue
+    with path.open() as file:
+      means = [row for row in csv.DictReader(file) if row["image"] == "MEAN"]
+    curves[name] = tuple(
+      np.array([float(row[key]) for row in means]) for key in ("bpp", "psnr_db")
+    )
+    middle = means[len(means) // 2]
+    rows.append(
+      {
+        "point": name,
+        "bd_rate_percent": bd_rate(*next(iter(curves.values())), *curves[name]),
+        **{
+          key: float(middle[key])
+          for key in ("quality", "bpp", "psnr_db", "selected_fraction")
+        },
+      }
+    )
+  if not rows:
+    return "no point is done yet"
+  buffer = io.StringIO()
+  writer = csv.DictWriter(buffer, rows[0], lineterminator="\n")
+  writer.writeheader()
+  writer.writerows(rows)
+  (workdir / "summary.csv").write_text(buffer.getvalue())
+  plot_rd(curves, workdir / "rd.png")
+  width = max(len(row["point"]) for row in rows)
+  lines = [
+    f"{'point':<{width}}  bd_rate_%  quality      bpp  psnr_db  selected"
+  ]
+  lines += [
+    f"{row['point']:<{width}}  {row['bd_rate_percent']:+9.2f}  "
+    f"{row['quality']:7g}  {row['bpp']:7.4f}  {row['psnr_db']:7.3f}  "
+    f"{row['selected_fraction']:8.4f}"
+    for row in rows
+  ]
+  return "\n".join(lines)
