@@ -16,7 +16,7 @@ def get_config():
   config.model.N = 128
   config.model.M = 192
   config.model.init = "wavelet"
-  config.model.importance_bias = 0.3
+  config.model.importance_bias = 0.45
   config.model.table_init = "geometric"
   config.stages.base.steps = 2400
   config.stages.quantization.steps = 500

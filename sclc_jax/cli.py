@@ -168,18 +168,37 @@ def _convert(
     raise Failure
 
 
+def _target_flag(kind: str) -> str:
+  return kind if kind.startswith("max") else f"target_{kind}"
+
+
 def _compress(args) -> None:
   from sclc_jax.codec.images import SUFFIXES, load_image
+  from sclc_jax.codec.rate_control import KINDS, compress_to
 
   inputs = _walk(args.inputs, SUFFIXES)
   codec = _codec(args)
   codec.quality_step(args.quality)
+  targets = {
+    kind: value
+    for kind in KINDS
+    if (value := getattr(args, _target_flag(kind))) is not None
+  }
 
   def convert(data: bytes, name: str) -> bytes:
     try:
       image = load_image(data)
     except ValueError as error:
       raise ValueError(str(error).replace("the input", name)) from None
+    for kind, target in targets.items():
+      hit = compress_to(codec, image, kind, target)
+      if not args.quiet:
+        print(
+          f"{name}: quality {hit.quality:g}, {kind} {hit.value:.6g}, "
+          f"{hit.trials} codings",
+          file=sys.stderr,
+        )
+      return hit.data
     return codec.compress(image, args.quality)
 
   _convert(args, inputs, ".sclc", convert)
@@ -421,9 +440,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", help="file, folder, or - for stdout")
     sub.add_argument("--force", action="store_true", help="replace outputs")
     if name == "compress":
-      sub.add_argument(
+      how = sub.add_mutually_exclusive_group()
+      how.add_argument(
         "--quality", type=float, default=4.0, help="1 (smallest) to 8 (best)"
       )
+      for flag, text in (
+        ("--target-bpp", "bits per pixel, within 1 %%"),
+        ("--target-bytes", "size of the file, within 1 %%"),
+        ("--max-bytes", "the best quality that fits"),
+        ("--target-psnr", "dB, within 0.05 dB"),
+      ):
+        how.add_argument(flag, type=float, help=text)
 
   info = add("info", _info, "what an .sclc file holds")
   coding(info)

@@ -32,7 +32,7 @@ def get_sweep():
     config.model.M = 48
     config.model.init = "wavelet"
     config.model.table_init = "geometric"
-    config.model.importance_bias = 0.3
+    config.model.importance_bias = 0.45
     config.stages.base.steps = 200
     config.stages.quantization.steps = 100
     config.stages.selective.steps = 200

@@ -1,0 +1,69 @@
+import pytest
+
+from sclc_jax.codec.codec import load_codec
+from sclc_jax.codec.rate_control import MAX_TRIALS, compress_to
+from sclc_jax.metrics import psnr_db
+
+
+@pytest.fixture(scope="module")
+def shipped():
+  return load_codec()
+
+
+@pytest.fixture(scope="module")
+def sizes(shipped, photo):
+  analysis = shipped.analyse(photo)
+  return [len(shipped.encode(analysis, q)) for q in (1, 3, 5, 8)]
+
+
+@pytest.mark.parametrize("where", [0.02, 0.3, 0.6, 0.98])
+def test_size_is_within_one_percent(shipped, photo, sizes, where):
+  target = sizes[0] * (sizes[-1] / sizes[0]) ** where
+  hit = compress_to(shipped, photo, "bytes", target)
+  assert abs(len(hit.data) / target - 1) <= 0.01
+  assert hit.trials <= MAX_TRIALS
+  assert shipped.info(hit.data)["quality"] == hit.quality
+  pixels = photo.shape[0] * photo.shape[1]
+  bpp = compress_to(shipped, photo, "bpp", 8 * target / pixels)
+  assert bpp.data == hit.data
+
+
+@pytest.mark.parametrize("where", [0.02, 0.3, 0.6, 0.98])
+def test_max_bytes_is_never_passed_and_nearly_used(
+  shipped, photo, sizes, where
+):
+  limit = int(sizes[0] * (sizes[-1] / sizes[0]) ** where)
+  hit = compress_to(shipped, photo, "max_bytes", limit)
+  assert 0.985 * limit <= len(hit.data) <= limit
+  assert hit.trials <= MAX_TRIALS
+
+
+def test_max_bytes_above_the_largest_file_gives_the_best_quality(
+  shipped, photo, sizes
+):
+  hit = compress_to(shipped, photo, "max_bytes", 10 * sizes[-1])
+  assert hit.quality == 8 and len(hit.data) == sizes[-1]
+
+
+def test_psnr_is_reached(shipped, photo):
+  target = psnr_db(photo, shipped.decompress(shipped.compress(photo, 3.3)))
+  hit = compress_to(shipped, photo, "psnr", target)
+  found = psnr_db(photo, shipped.decompress(hit.data))
+  assert found == hit.value and abs(found - target) <= 0.05
+
+
+@pytest.mark.parametrize(
+  "kind, target, words",
+  [
+    ("bytes", 10, "lowest"),
+    ("max_bytes", 10, "lowest"),
+    ("bytes", 10**7, "highest"),
+    ("psnr", 90, "highest"),
+    ("bpp", -1, "positive"),
+    ("bpp", float("nan"), "positive"),
+    ("dB", 3, "kind"),
+  ],
+)
+def test_what_cannot_be_reached_is_said(shipped, photo, kind, target, words):
+  with pytest.raises(ValueError, match=words):
+    compress_to(shipped, photo, kind, target)
