@@ -24,7 +24,7 @@ def get_config():
   config.optim.lr = 5e-4
   config.optim.warmup_steps = 20
   config.optim.clip_norm = 100.0
-  config.optim.table_lr_factor = 10.0
+  config.optim.added_lr_factor = 10.0
   config.train.levels_per_image = 1
   config.train.log_every = 25
   config.train.checkpoint_every = 100

@@ -20,7 +20,7 @@ def get_config():
   config.stages.quantization.steps = 5
   config.stages.selective.steps = 5
   config.optim.lr = 1e-3
-  config.optim.table_lr_factor = 10.0
+  config.optim.added_lr_factor = 10.0
   config.train.levels_per_image = 1
   config.train.log_every = 1
   config.train.checkpoint_every = 5

@@ -332,8 +332,11 @@ def _evaluate(args) -> None:
 
 def _train(args) -> None:
   from sclc_jax import experiment
+  from sclc_jax.train import parallel
 
   config = experiment.load_config(args.config, args.overrides)
+  if args.distributed or args.coordinator:
+    parallel.initialize(args.coordinator, args.processes, args.process)
   step = experiment.run(
     config, args.workdir, stop_at=args.stop_at, quiet=args.quiet
   )
@@ -474,6 +477,13 @@ def _parser() -> argparse.ArgumentParser:
   train.add_argument("--config", required=True, help="experiments/NAME.py")
   train.add_argument("--workdir", required=True, help="checkpoints and logs")
   train.add_argument("--stop-at", type=int, help="save and end at this step")
+  train.add_argument(
+    "--distributed", action="store_true",
+    help="join the cluster that JAX finds (TPU pod, Slurm)",
+  )  # fmt: skip
+  train.add_argument("--coordinator", help="HOST:PORT of process 0, by hand")
+  train.add_argument("--processes", type=int, help="how many, by hand")
+  train.add_argument("--process", type=int, help="which this is, from 0")
   train.epilog = "Any further --config.KEY=VALUE replaces a config value."
 
   export = add("export", _export, "freeze a checkpoint into an .sclcm model")

@@ -46,7 +46,8 @@ class ModelConfig:
       the paper; 0.4 keeps nearly all elements at the first step.
     table_init: QV, IQV and gamma at the start: `ones` (the paper's), or
       `geometric`: steps follow high-rate theory, a factor of sqrt(2) a level
-      below the top, and gamma a factor of 2 ** (1/4).
+      below the top, and gamma a factor of 2 ** (1/4); the importance head
+      starts with a zero kernel, so that `importance_bias` says all.
     curves: exponents gamma of the importance map: one a level and `channel`
       (the paper's), one a level `shared` by all channels, or `none` (1).
     iqv: inverse steps, `separate` (the paper's) or `shared` with QV.
@@ -107,10 +108,14 @@ class OptimConfig:
   warmup_steps: int = 0
   final_lr_fraction: float = 0.1
   clip_norm: float = 0.0  # 0 does not clip
-  table_lr_factor: float = 1.0  # lr of QV, IQV and gamma, relative to lr
+  added_lr_factor: float = 1.0  # lr of quantizer and selector, relative to lr
+  ema_decay: float = 0.0  # 0 exports the parameters, not their average
 
   def __post_init__(self):
     _check(self.lr > 0, "optim.lr", self.lr, "positive")
+    _check(
+      0 <= self.ema_decay < 1, "optim.ema_decay", self.ema_decay, "in [0, 1)"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +126,10 @@ class TrainConfig:
     lmbda_first: Lagrange weight of level 1; it doubles with each level.
     levels_per_image: 0 for all levels in every step (the paper), else how many
       are drawn.
+    accumulate: parts that each device's batch is worked off in; less memory,
+      the same gradient.
+    remat: computes the synthesis again for the gradient of each level instead
+      of keeping its activations; less memory for all-level steps.
   """
 
   distortion: str = "mse"
@@ -129,8 +138,13 @@ class TrainConfig:
   lmbda_first: float = 0.0015625
   log_every: int = 50
   checkpoint_every: int = 500
+  accumulate: int = 1
+  remat: bool = False
 
   def __post_init__(self):
+    _check(
+      self.accumulate >= 1, "train.accumulate", self.accumulate, "positive"
+    )
     _check(
       self.distortion == "mse", "train.distortion", self.distortion, "'mse'"
     )

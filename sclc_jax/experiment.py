@@ -75,6 +75,7 @@ def run(
   quiet: bool = False,
 ) -> int:
   """Trains, or resumes, an experiment; returns the step reached."""
+  from sclc_jax.train import parallel
   from sclc_jax.train.data import make_batches, open_folder
   from sclc_jax.train.loop import train
 
@@ -95,6 +96,7 @@ def run(
       seed=config.seed,
       start_step=step,
       max_downscale=config.data.max_downscale,
+      examples=parallel.local_examples(config.data.batch_size),
     )
 
   return train(
@@ -122,7 +124,7 @@ def load_checkpoint(
     ValueError: there is no such checkpoint.
   """
   from sclc_jax.checkpoint import Checkpoints
-  from sclc_jax.train.loop import new_state, stages
+  from sclc_jax.train.loop import new_state, stages, trained_params
 
   folder = pathlib.Path(workdir) / "checkpoints"
   if not folder.is_dir():
@@ -140,4 +142,4 @@ def load_checkpoint(
   stage = next(s for s in stages(config) if step <= s.stop)
   state, _ = checkpoints.restore(step, new_state(config, stage, None))
   checkpoints.close()
-  return stage_model(config, stage.name), state["params"]
+  return stage_model(config, stage.name), trained_params(state)

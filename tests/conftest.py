@@ -1,14 +1,15 @@
-"""Shared fixtures: a photograph, and a small random model."""
+"""Shared fixtures: a photograph, and a small model with random weights."""
 
-import jax
+import pathlib
+
 import numpy as np
 import pytest
 import skimage.data
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model_file import freeze
-from sclc_jax.config import ModelConfig
-from sclc_jax.models.variable_rate import init_params
+from sclc_jax.codec.model_file import CodecModel, read_model
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="session")
@@ -17,11 +18,8 @@ def photo() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def tiny_model():
-  config = ModelConfig(
-    N=8, M=12, init="wavelet", table_init="geometric", importance_bias=-0.1
-  )
-  return freeze(config, jax.device_get(init_params(config, 3)))
+def tiny_model() -> CodecModel:
+  return read_model(GOLDEN / "v1" / "model.sclcm")
 
 
 @pytest.fixture(scope="session")

@@ -54,20 +54,20 @@ def ours(args) -> dict:
   config.stages.quantization.steps = 1
   config.stages.selective.steps = 100
   config.train.levels_per_image = args.levels % 8
+  config.train.remat = args.remat
   config = from_config_dict(config)
   stage = stages(config)[-1]
-  devices = parallel.devices_for(args.batch)
-  update = parallel.parallel(make_step(config, stage), devices)
-  state = parallel.replicate(new_state(config, stage, None), devices)
+  update = parallel.parallel(make_step(config, stage))
+  state = parallel.replicate(new_state(config, stage, None))
   rng = np.random.default_rng(0)
   shape = (args.batch, args.size, args.size, 3)
-  images = parallel.shard(rng.integers(0, 256, shape, np.uint8), devices)
-  indices = parallel.shard(np.arange(args.batch, dtype=np.int32), devices)
-  steps = np.zeros(len(devices), np.int32)
+  images = parallel.shard(rng.integers(0, 256, shape, np.uint8))
+  indices = parallel.shard(np.arange(args.batch, dtype=np.int32))
+  zeros = np.zeros(jax.local_device_count(), np.int32)
 
   def step():
     nonlocal state
-    state, sums = update(state, images, steps, indices)
+    state, sums = update(state, images, zeros, indices, zeros)
     jax.block_until_ready(sums)
 
   return {
@@ -86,6 +86,7 @@ def main() -> None:
   parser.add_argument("--batch", type=int, default=8)
   parser.add_argument("--size", type=int, default=256)
   parser.add_argument("--repeats", type=int, default=4)
+  parser.add_argument("--remat", action="store_true")
   parser.add_argument("--rounds", type=int, default=2)
   args = parser.parse_args()
   if not args.peer_python:

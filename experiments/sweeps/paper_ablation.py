@@ -32,14 +32,14 @@ def get_sweep():
     config.model.M = 48
     config.model.init = "wavelet"
     config.model.table_init = "geometric"
-    config.model.importance_bias = 0.45
+    config.model.importance_bias = 0.5
     config.stages.base.steps = 200
     config.stages.quantization.steps = 100
     config.stages.selective.steps = 200
     config.optim.lr = 1e-3
     config.optim.warmup_steps = 20
     config.optim.clip_norm = 100.0
-    config.optim.table_lr_factor = 10.0
+    config.optim.added_lr_factor = 10.0
     config.train.levels_per_image = 1
     config.train.log_every = 50
     config.data.crop_size = 128

@@ -86,9 +86,7 @@ def compress_to(
       f"{'lowest' if end == 0 else 'highest'}; the target {target:g} lies "
       f"{'below' if target < values[end] else 'above'} that."
     )
-  return Hit(
-    files[best], 1 + best / STEPS_PER_LEVEL, values[best], len(values)
-  )
+  return Hit(files[best], 1 + best / STEPS_PER_LEVEL, values[best], len(values))
 
 
 _UNITS = {"bpp": "bpp", "bytes": "bytes", "max_bytes": "bytes", "psnr": "dB"}

@@ -30,7 +30,11 @@ class Selector(nn.Module):
 
   def setup(self):
     bias_init = nn.initializers.constant(self.bias)
-    self.head = Conv(self.M, 1, bias_init=bias_init)
+    # With a random kernel important elements are dropped from the first step.
+    kernel_init = nn.initializers.xavier_uniform()
+    if self.start == "geometric":
+      kernel_init = nn.initializers.zeros
+    self.head = Conv(self.M, 1, kernel_init=kernel_init, bias_init=bias_init)
     if self.curve != "none":
       width = self.M if self.curve == "channel" else 1
       init = table_init(self.start, 2.0**0.25)

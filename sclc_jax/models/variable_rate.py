@@ -29,9 +29,15 @@ class LevelOutput:
 
 
 class VariableRate(nn.Module):
-  """SCR around a base model; quantizer and selector are optional parts."""
+  """SCR around a base model; quantizer and selector are optional parts.
+
+  Attributes:
+    config: what is built.
+    remat: in training, keeps no activations of a level's synthesis.
+  """
 
   config: ModelConfig
+  remat: bool = False
 
   def setup(self):
     cfg = self.config
@@ -121,7 +127,10 @@ class VariableRate(nn.Module):
       mask = draw_mask(importance, gamma, mask_noise)
       bits, y_tilde = bits * mask, y_tilde * mask
       selected = mask.mean((1, 2, 3))
-    x_hat = self.synthesis(y_tilde * iqv[level][:, None, None])
+    synthesis = type(self).synthesis
+    if self.remat:
+      synthesis = nn.remat(synthesis)
+    x_hat = synthesis(self, y_tilde * iqv[level][:, None, None])
     return LevelOutput(x_hat, bits.sum((1, 2, 3)), selected)
 
 

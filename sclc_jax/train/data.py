@@ -107,27 +107,38 @@ def make_batches(
   seed: int,
   start_step: int = 0,
   max_downscale: float = 2.0,
+  examples: range | None = None,
   prefetch: int = 4,
 ) -> Iterator[np.ndarray]:
   """Batches from `start_step` on, made ahead by one thread.
 
+  Args:
+    images: as from `open_folder`.
+    crop_size: side of the crops.
+    batch_size: of all hosts together.
+    seed: of everything that is drawn.
+    start_step: the first batch's step.
+    max_downscale: largest factor of the random downscaling.
+    examples: those of each global batch that are wanted; all if None.
+    prefetch: batches made ahead.
+
   Yields:
-    uint8 [batch_size, crop_size, crop_size, 3]; the batch of a step does not
-    depend on the step at which the iterator was started.
+    uint8 [len(examples), crop_size, crop_size, 3]; the batch of a step does
+    not depend on the step at which the iterator was started.
   """
+  examples = range(batch_size) if examples is None else examples
 
   def batch(step: int) -> np.ndarray:
-    numbers = range(step * batch_size, (step + 1) * batch_size)
     return np.stack(
       [
         crop(
           images,
-          number,
+          step * batch_size + example,
           crop_size=crop_size,
           seed=seed,
           max_downscale=max_downscale,
         )
-        for number in numbers
+        for example in examples
       ]
     )
 

@@ -28,6 +28,9 @@ from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog, summarise
 from sclc_jax.train.loss import draw_levels, lagrange_weights, rate_distortion
 
+_AHEAD = 1  # steps that the device may run ahead of the host
+_DIVERGED = 10  # updates in a row, none finite
+
 Batches = Callable[[int], Iterator[np.ndarray]]
 
 
@@ -70,22 +73,18 @@ def optimizer(
 ) -> optax.GradientTransformation:
   """Adam, after clipping by the global norm where that is configured."""
   parts = [optax.adam(schedule(config, stage))]
-  factor = config.optim.table_lr_factor
+  factor = config.optim.added_lr_factor
   if factor != 1.0:
-    parts.append(optax.masked(optax.scale(factor), _is_table))
+    parts.append(optax.masked(optax.scale(factor), _is_added))
   if config.optim.clip_norm:
     parts.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
   return optax.chain(*parts)
 
 
-def _is_table(params: Any) -> Any:
-  """True at QV, IQV and gamma, which travel further than weights."""
+def _is_added(params: Any) -> Any:
+  """True at the few parameters that stages 2 and 3 add to the base model."""
   return jax.tree_util.tree_map_with_path(
-    lambda path, _: (
-      path[0].key in ("quantizer", "selector")
-      and path[-1].key in ("qv", "iqv", "gamma")
-    ),
-    params,
+    lambda path, _: path[0].key in ("quantizer", "selector"), params
   )
 
 
@@ -110,26 +109,38 @@ def new_state(
   """State at a stage's start: known parameters kept, moments fresh."""
   fresh = init_params(stage_model(config, stage.name), config.seed)
   params = fresh if params is None else merge(fresh, params)
-  return {
+  state = {
     "params": params,
     "opt_state": optimizer(config, stage).init(params),
     "skipped": jnp.zeros((), jnp.int32),
   }
+  if config.optim.ema_decay:
+    state["ema"] = params
+  return state
+
+
+def trained_params(state: dict[str, Any]) -> Any:
+  """What a state offers for export: the averaged parameters if it has them."""
+  return state.get("ema", state["params"])
 
 
 def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
-  """The update of one stage: (state, images, step, indices) -> (state, sums).
+  """The update of one stage, for pmap.
 
-  Gradients are averaged over the devices, then the whole update is skipped,
-  and counted, unless all of them are finite.
+  (state, images, step, indices, stop) -> (state, sums). Gradients are averaged
+  over the devices, then the whole update is skipped, and counted, unless all
+  of them are finite. `sums["stop"]` counts the devices that ask for the end,
+  so that all hosts end at the same step.
   """
-  model = VariableRate(stage_model(config, stage.name))
+  model = VariableRate(stage_model(config, stage.name), config.train.remat)
   tx = optimizer(config, stage)
   lmbdas = lagrange_weights(config.train.lmbda_first, config.model.levels)
   dtype = jnp.dtype(config.train.precision)
   root = jax.random.key(config.seed)
+  decay = config.optim.ema_decay
+  parts = config.train.accumulate
 
-  def step_fn(state, images, step, indices):
+  def gradients(params, images, step, indices):
     step_key = jax.random.fold_in(root, step)
     keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(indices)
     levels = draw_levels(config, model.config.adaptive, keys)
@@ -137,24 +148,44 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     def loss_fn(params):
       return rate_distortion(model, params, images, levels, keys, lmbdas, dtype)
 
-    (loss, sums), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-      state["params"]
-    )
+    return jax.value_and_grad(loss_fn, has_aux=True)(params)
+
+  def accumulated(params, images, step, indices):
+    if parts == 1:
+      return gradients(params, images, step, indices)
+
+    def body(total, part):
+      new = gradients(params, part[0], step, part[1])
+      return jax.tree.map(jnp.add, total, new), None
+
+    split = [a.reshape(parts, -1, *a.shape[1:]) for a in (images, indices)]
+    shapes = jax.eval_shape(gradients, params, split[0][0], step, split[1][0])
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    ((loss, sums), grads), _ = jax.lax.scan(body, zeros, tuple(split))
+    loss, grads = jax.tree.map(lambda leaf: leaf / parts, (loss, grads))
+    return (loss, sums), grads
+
+  def step_fn(state, images, step, indices, stop):
+    (loss, sums), grads = accumulated(state["params"], images, step, indices)
     loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
-    sums = jax.lax.psum(sums, parallel.AXIS)
+    sums = jax.lax.psum({**sums, "stop": stop}, parallel.AXIS)
     finite = jnp.isfinite(optax.global_norm(grads)) & jnp.isfinite(loss)
     updates, opt_state = tx.update(grads, state["opt_state"], state["params"])
     params = optax.apply_updates(state["params"], updates)
-
-    def keep(new, old):
-      return jnp.where(finite, new, old)
-
     new = {
-      "params": jax.tree.map(keep, params, state["params"]),
-      "opt_state": jax.tree.map(keep, opt_state, state["opt_state"]),
-      "skipped": state["skipped"] + jnp.where(finite, 0, 1),
+      "params": params,
+      "opt_state": opt_state,
+      "skipped": state["skipped"],
     }
-    return new, {"loss": loss, **sums}
+    if decay:  # young averages forget their start faster
+      since = (step - stage.start).astype(jnp.float32)
+      rate = 1 - jnp.minimum(decay, (1 + since) / (10 + since))
+      new["ema"] = optax.incremental_update(params, state["ema"], rate)
+    kept = jax.tree.map(
+      lambda new, old: jnp.where(finite, new, old), new, state
+    )
+    kept["skipped"] = state["skipped"] + jnp.where(finite, 0, 1)
+    return kept, {"loss": loss, **sums}
 
   return step_fn
 
@@ -209,16 +240,23 @@ def train(
       f"{workdir} holds a run of another config; give its config, or an "
       "empty --workdir."
     )
+  examples = parallel.local_examples(config.data.batch_size)
+  share = len(examples) // jax.local_device_count()
+  if share % config.train.accumulate:
+    raise ValueError(
+      f"train.accumulate is {config.train.accumulate}, which does not divide "
+      f"the {share} examples of a device."
+    )
   workdir.mkdir(parents=True, exist_ok=True)
-  devices = parallel.devices_for(config.data.batch_size)
   stop = _Stop()
   last = min(plan[-1].stop, stop_at or plan[-1].stop)
-  log = TrainingLog(workdir, config.model.levels, step)
+  first = parallel.is_first_process()
+  log = TrainingLog(workdir, config.model.levels, step) if first else None
   bar = tqdm.tqdm(
     total=plan[-1].stop,
     initial=step,
     unit="step",
-    disable=quiet,
+    disable=quiet or not first,
     file=sys.stderr,
   )
   params = initial_params
@@ -243,7 +281,7 @@ def train(
       step,
       min(last, stage.stop),
       stream,
-      devices,
+      examples,
       checkpoints,
       meta,
       log,
@@ -258,32 +296,40 @@ def train(
       break
   checkpoints.wait()
   checkpoints.close()
-  log.close()
+  if log is not None:
+    log.close()
   bar.close()
   stop.close()
   return step
 
 
 def _run_stage(
-  config, stage, state, step, until, stream, devices, checkpoints, meta, log,
+  config, stage, state, step, until, stream, examples, checkpoints, meta, log,
   bar, stop,
 ):  # fmt: skip
-  batch_size = config.data.batch_size
-  update = parallel.parallel(make_step(config, stage), devices)
+  update = parallel.parallel(make_step(config, stage))
   lr = schedule(config, stage)
-  state = parallel.replicate(state, devices)
-  indices = parallel.shard(np.arange(batch_size, dtype=np.int32), devices)
-  sums, since = None, 0
-  while step < until and not stop.asked:
-    images = parallel.shard(next(stream), devices)
-    steps = np.full(len(devices), step, np.int32)
-    state, new = update(state, images, steps, indices)
-    new = jax.device_get(jax.tree.map(lambda leaf: leaf[0], new))
-    sums = new if sums is None else {k: sums[k] + new[k] for k in sums}
+  skipped_before = int(state["skipped"])
+  state = parallel.replicate(state)
+  indices = parallel.shard(np.asarray(examples, np.int32))
+  per_device = np.ones(jax.local_device_count(), np.int32)
+  pending: list[Any] = []  # results not yet fetched: the device runs ahead
+  sums, since, stopping = None, 0, False
+  while step < until and not stopping:
+    images = parallel.shard(next(stream))
+    state, new = update(
+      state, images, step * per_device, indices, int(stop.asked) * per_device
+    )
+    pending.append(new)
     step, since = step + 1, since + 1
     bar.update()
-    if step % config.train.log_every == 0 or step == until:
-      skipped = int(jax.device_get(state["skipped"])[0])
+    report = step % config.train.log_every == 0 or step == until
+    while pending and (report or len(pending) > _AHEAD):
+      done = parallel.unreplicate(pending.pop(0))
+      stopping = stopping or bool(done.pop("stop"))
+      sums = done if sums is None else {k: sums[k] + done[k] for k in sums}
+    if report:
+      skipped = int(parallel.unreplicate(state["skipped"]))
       row = {
         "step": step,
         "stage": stage.name,
@@ -292,15 +338,23 @@ def _run_stage(
         "skipped": skipped,
         **summarise(sums),
       }
-      log.write(row)
+      if log is not None:
+        log.write(row)
       top = config.model.levels
       bar.set_postfix_str(
         f"{stage.name} loss {row['loss']:.3f} level {top}: "
         f"{row[f'psnr_db_{top}']:.2f} dB {row[f'bpp_{top}']:.3f} bpp"
       )
-      sums, since = None, 0
+      if skipped - skipped_before == since >= _DIVERGED:
+        raise ValueError(
+          f"the run has diverged: none of the last {since} updates before step "
+          f"{step} was finite. Lower optim.lr, or set optim.clip_norm, and "
+          f"start again from step {checkpoints.latest_step() or 0}."
+        )
+      sums, since, skipped_before = None, 0, skipped
     if step % config.train.checkpoint_every == 0 and step < until:
       checkpoints.save(step, parallel.unreplicate(state), meta)
   state = parallel.unreplicate(state)
   checkpoints.save(step, state, {**meta, "stage": stage.name})
+  stop.asked = stop.asked or stopping
   return state

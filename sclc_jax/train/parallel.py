@@ -1,4 +1,8 @@
-"""Data parallelism over the local devices with pmap."""
+"""Data parallelism over the devices of all hosts with pmap.
+
+The one module that knows how many devices and processes there are. A global
+batch is spread evenly: first over processes, then over their devices.
+"""
 
 from __future__ import annotations
 
@@ -12,32 +16,63 @@ import numpy as np
 AXIS = "devices"
 
 
-def devices_for(batch_size: int) -> list[jax.Device]:
-  """All local devices; the global batch has to divide evenly over them."""
-  devices = jax.local_devices()
-  if batch_size % len(devices):
+def initialize(
+  coordinator: str | None = None,
+  processes: int | None = None,
+  process: int | None = None,
+) -> None:
+  """Joins a cluster; call before anything touches a device.
+
+  Without arguments JAX finds out by itself, on TPU pods and under Slurm.
+
+  Args:
+    coordinator: HOST:PORT of process 0.
+    processes: how many there are.
+    process: which of them this is, from 0.
+  """
+  # Only counts where the devices are CPUs.
+  jax.config.update("jax_cpu_collectives_implementation", "gloo")
+  jax.distributed.initialize(coordinator, processes, process)
+
+
+def is_first_process() -> bool:
+  """Whether this process writes the logs."""
+  return jax.process_index() == 0
+
+
+def local_examples(batch_size: int) -> range:
+  """The examples of a global batch that this process works on.
+
+  Raises:
+    ValueError: the batch does not divide evenly over all devices.
+  """
+  devices = jax.device_count()
+  if batch_size % devices:
     raise ValueError(
       f"data.batch_size is {batch_size}, which does not divide over "
-      f"{len(devices)} devices; choose a multiple of {len(devices)}."
+      f"{devices} devices; choose a multiple of {devices}."
     )
-  return devices
+  share = batch_size // jax.process_count()
+  return range(jax.process_index() * share, (jax.process_index() + 1) * share)
 
 
-def parallel(step: Callable, devices: list[jax.Device]) -> Callable:
-  """pmaps `step(state, batch, indices)`; state is replicated and donated."""
-  return jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=(0,))
+def parallel(step: Callable) -> Callable:
+  """pmaps `step(state, ...)` over all devices; the state is donated."""
+  return jax.pmap(step, axis_name=AXIS, donate_argnums=(0,))
 
 
-def shard(array: np.ndarray, devices: list[jax.Device]) -> np.ndarray:
-  """[B, ...] to [devices, B / devices, ...]."""
-  return array.reshape(len(devices), -1, *array.shape[1:])
+def shard(array: np.ndarray) -> np.ndarray:
+  """This process's [B, ...] to [local devices, B / local devices, ...]."""
+  return array.reshape(jax.local_device_count(), -1, *array.shape[1:])
 
 
-def replicate(tree: Any, devices: list[jax.Device]) -> Any:
-  """One copy a device."""
-  return flax.jax_utils.replicate(tree, devices)
+def replicate(tree: Any) -> Any:
+  """One copy a local device."""
+  return flax.jax_utils.replicate(tree, jax.local_devices())
 
 
 def unreplicate(tree: Any) -> Any:
-  """The first device's copy, on the host."""
-  return jax.device_get(flax.jax_utils.unreplicate(tree))
+  """The first local device's copy, on the host."""
+  return jax.tree.map(
+    lambda leaf: np.asarray(leaf.addressable_shards[0].data[0]), tree
+  )

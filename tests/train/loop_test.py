@@ -18,7 +18,7 @@ _CONFIG = from_dict(
       "quantization": {"steps": 2},
       "selective": {"steps": 3},
     },
-    "optim": {"lr": 1e-3, "table_lr_factor": 5.0},
+    "optim": {"lr": 1e-3, "added_lr_factor": 5.0},
     "train": {"levels_per_image": 2, "log_every": 1, "checkpoint_every": 2},
     "data": {"batch_size": 2, "crop_size": 64},
   }
