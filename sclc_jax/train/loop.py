@@ -259,14 +259,15 @@ def train(
     disable=quiet or not first,
     file=sys.stderr,
   )
-  params = initial_params
+  # A later stage takes its parts from there too, where they are.
+  params = carried = initial_params or {}
   stream = batches(step) if step < last else iter(())
   state = None
   for stage in plan:
     if step > stage.stop or (step == stage.stop and step < last):
       if step == stage.stop:  # the next stage starts from this one's end
         state, _ = checkpoints.restore(step, new_state(config, stage, None))
-        params = state["params"]
+        params = carried | state["params"]
       continue
     if step > stage.start:
       state, _ = checkpoints.restore(step, new_state(config, stage, None))
@@ -291,7 +292,7 @@ def train(
     step = min(last, stage.stop)
     if stop.asked:
       step = checkpoints.latest_step()
-    params = state["params"]
+    params = carried | state["params"]
     if stop.asked or step >= last:
       break
   checkpoints.wait()
