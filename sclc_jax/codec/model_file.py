@@ -30,7 +30,7 @@ from sclc_jax.codec.tables import build_factorized_tables
 from sclc_jax.config import ModelConfig, from_dict
 
 VERSION = 1
-DEFAULT_MODEL = "cpu-small"
+DEFAULT_MODEL = "cpu-medium"
 _FIRST_KEYS = frozenset(
   ("base", "N", "M", "levels", "adaptive", "selective", "init",
    "importance_bias", "table_init")
