@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import resource
 import sys
 import time
@@ -92,7 +93,7 @@ def outcome(codec: Codec, data: bytes) -> str:
     image = codec.decompress(data)
   except ValueError as error:
     assert "\n" not in str(error)
-    return " ".join(str(error).split()[:7])
+    return re.sub("[0-9.]+", "#", " ".join(str(error).split()[:7]))
   header = bitstream.unpack_header(data)
   assert image.shape[:2] == (header.height, header.width)
   return "picture"
