@@ -26,6 +26,7 @@ VERSION = 1
 FINGERPRINT_BYTES = 6
 RGB, GRAY = 0, 1
 MAX_SIDE = 2**21 - 1
+MAX_PIXELS = 250_000_000  # a reader's default limit
 
 
 class DamagedFileError(ValueError):

@@ -19,7 +19,6 @@ from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.models.variable_rate import VariableRate
 
 STRIDE = 64  # of z, in pixels
-MAX_PIXELS = 250_000_000
 _SYMBOL_MAX = 2**24
 _STRIP_AREA = 6000  # latent positions a strip: 1.5 megapixels
 _MARGIN = 4  # latent rows that a strip's edge can influence, rounded up
@@ -92,7 +91,7 @@ class Codec:
     self,
     model: CodecModel,
     engine: str = "auto",
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int = bitstream.MAX_PIXELS,
   ):
     self.model = model
     self._engine = get_engine(engine)

@@ -1,0 +1,171 @@
+"""`sclc compress` and `sclc decompress`."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Callable
+
+from sclc_jax.commands.common import (
+  Add,
+  Failure,
+  coding_flags,
+  open_codec,
+  report,
+  walk,
+)
+
+
+def register(add: Add) -> None:
+  """Adds the commands to the command line."""
+  for name, run, text in (
+    ("compress", _compress, "images to .sclc files"),
+    ("decompress", _decompress, ".sclc files to PNG images"),
+  ):
+    sub = add(name, run, text)
+    coding_flags(sub)
+    sub.add_argument("inputs", nargs="+", help="files or folders; - is stdin")
+    sub.add_argument("-o", "--output", help="file, folder, or - for stdout")
+    sub.add_argument("--force", action="store_true", help="replace outputs")
+    if name == "compress":
+      how = sub.add_mutually_exclusive_group()
+      how.add_argument(
+        "--quality", type=float, default=4.0, help="1 (smallest) to 8 (best)"
+      )
+      for flag, text in (
+        ("--target-bpp", "bits per pixel, within 1 %%"),
+        ("--target-bytes", "size of the file, within 1 %%"),
+        ("--max-bytes", "the best quality that fits"),
+        ("--target-psnr", "dB, within 0.05 dB"),
+      ):
+        how.add_argument(flag, type=float, help=text)
+
+
+def _compress(args) -> None:
+  from sclc_jax.codec.images import SUFFIXES, load_image
+  from sclc_jax.codec.rate_control import KINDS, compress_to
+
+  inputs = walk(args.inputs, SUFFIXES)
+  codec = open_codec(args)
+  codec.quality_step(args.quality)
+  targets = {
+    kind: value
+    for kind in KINDS
+    if (value := getattr(args, _target_flag(kind))) is not None
+  }
+
+  def convert(data: bytes, name: str) -> bytes:
+    try:
+      image = load_image(data)
+    except ValueError as error:
+      raise ValueError(str(error).replace("the input", name)) from None
+    for kind, target in targets.items():
+      hit = compress_to(codec, image, kind, target)
+      if not args.quiet:
+        print(
+          f"{name}: quality {hit.quality:g}, {kind} {hit.value:.6g}, "
+          f"{hit.trials} codings",
+          file=sys.stderr,
+        )
+      return hit.data
+    return codec.compress(image, args.quality)
+
+  _convert(args, inputs, ".sclc", convert)
+
+
+def _decompress(args) -> None:
+  from sclc_jax.codec.bitstream import unpack_header
+  from sclc_jax.codec.codec import Codec, load_codec
+  from sclc_jax.codec.images import png_bytes
+  from sclc_jax.codec.model_file import read_model, shipped_models
+
+  inputs = walk(args.inputs, {".sclc"})
+  codecs: dict[bytes, Codec] = {}
+
+  def find(fingerprint: bytes) -> Codec:
+    if fingerprint in codecs:
+      return codecs[fingerprint]
+    options = {"engine": args.engine, "max_pixels": args.max_pixels}
+    if args.model:
+      codecs[fingerprint] = load_codec(args.model, **options)
+      return codecs[fingerprint]
+    for path in shipped_models().values():
+      model = read_model(path)
+      if model.fingerprint == fingerprint:
+        codecs[fingerprint] = Codec(model, **options)
+        return codecs[fingerprint]
+    raise ValueError(
+      f"the file was made with model {fingerprint.hex()}, which is not "
+      "shipped (or the file is damaged); give its .sclcm with --model."
+    )
+
+  def convert(data: bytes, name: str) -> bytes:
+    codec = find(unpack_header(data).fingerprint)
+    return png_bytes(codec.decompress(data))
+
+  _convert(args, inputs, ".png", convert)
+
+
+def _target_flag(kind: str) -> str:
+  return kind if kind.startswith("max") else f"target_{kind}"
+
+
+def _outputs(
+  args, inputs: list[pathlib.Path], suffix: str
+) -> list[pathlib.Path]:
+  """Output paths; derived names are made by replacing the last extension."""
+  out = pathlib.Path(args.output) if args.output else None
+  if out is not None and len(inputs) == 1 and not out.is_dir():
+    return [out]
+  if out is not None and not out.is_dir():
+    if out.exists():
+      raise ValueError(f"-o {out} is a file, but there are several inputs.")
+    out.mkdir(parents=True)
+  return [(out or p.parent) / (p.stem + suffix) for p in inputs]
+
+
+def _convert(
+  args, inputs, suffix: str, convert: Callable[[bytes, str], bytes]
+) -> None:
+  """Runs `convert` on each input; one failure does not stop the others."""
+  from sclc_jax.codec.images import write_whole
+
+  if args.inputs == ["-"]:
+    data = convert(sys.stdin.buffer.read(), "stdin")
+    if args.output in (None, "-"):
+      sys.stdout.buffer.write(data)
+    else:
+      write_whole(args.output, data)
+    return
+  if args.output == "-":
+    if len(inputs) != 1:
+      raise ValueError("-o - takes a single input.")
+    sys.stdout.buffer.write(convert(inputs[0].read_bytes(), str(inputs[0])))
+    return
+  outputs = _outputs(args, inputs, suffix)
+  derived = (
+    args.output is None
+    or len(inputs) > 1
+    or (pathlib.Path(args.output).is_dir())
+  )
+  failed, written = 0, set()
+  for source, target in zip(inputs, outputs):
+    try:
+      if derived and not args.force and (target in written or target.exists()):
+        raise ValueError(
+          f"{target} exists already; remove it, name another output with -o, "
+          "or replace it with --force."
+        )
+      data = convert(source.read_bytes(), str(source))
+      write_whole(target, data)
+      written.add(target)
+      print(f"{target}\t{len(data)} bytes")
+    except OSError as error:
+      failed += 1
+      reason = error.strerror or error
+      report(args, ValueError(f"cannot read {source}: {reason}."))
+    except ValueError as error:
+      failed += 1
+      report(args, error, str(source))
+  if failed:
+    raise Failure

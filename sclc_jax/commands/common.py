@@ -1,0 +1,62 @@
+"""What the commands share: flags, inputs, and how failures are told."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Callable
+
+from sclc_jax.codec.bitstream import MAX_PIXELS
+
+# Adds a command: (name, run(args), one line of help) to its parser.
+Add = Callable[[str, Callable, str], argparse.ArgumentParser]
+
+
+class Failure(Exception):
+  """Some inputs failed; each has been reported."""
+
+
+def report(args, error: Exception, name: str = "") -> None:
+  """One line on stderr; `name` is the input, where the text lacks it."""
+  text = " ".join(str(error).split())
+  if name and name not in text:
+    text = f"{name}: {text}"
+  print(f"sclc {args.command}: error: {text}", file=sys.stderr)
+
+
+def open_codec(args):
+  """The codec that the coding flags name."""
+  from sclc_jax.codec.codec import load_codec
+
+  return load_codec(args.model, engine=args.engine, max_pixels=args.max_pixels)
+
+
+def walk(inputs: list[str], suffixes) -> list[pathlib.Path]:
+  """The files named, and those below the folders named, in order."""
+  found = []
+  for name in inputs:
+    path = pathlib.Path(name)
+    if not path.is_dir():
+      found.append(path)
+      continue
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+    if not files:
+      raise ValueError(
+        f"the folder {path} holds no file that ends in "
+        f"{', '.join(sorted(suffixes))}."
+      )
+    found += files
+  return found
+
+
+def coding_flags(sub: argparse.ArgumentParser) -> None:
+  """Flags of every command that opens a model."""
+  sub.add_argument("--model", help=".sclcm file or shipped name")
+  sub.add_argument(
+    "--engine", choices=("auto", "tfc", "portable"), default="auto",
+    help="range coder; the bytes are the same",
+  )  # fmt: skip
+  sub.add_argument(
+    "--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger images"
+  )

@@ -1,0 +1,58 @@
+"""`sclc info` and `sclc models`."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+from sclc_jax.commands.common import Add, coding_flags
+
+
+def register(add: Add) -> None:
+  """Adds the commands to the command line."""
+  info = add("info", _info, "what an .sclc file holds")
+  coding_flags(info)
+  info.add_argument("file")
+  info.add_argument("--json", action="store_true", help="as JSON")
+  add("models", _models, "list the shipped models")
+
+
+def _info(args) -> None:
+  from sclc_jax.codec import bitstream
+  from sclc_jax.codec.codec import Codec, describe
+  from sclc_jax.codec.model_file import find_model, read_model, shipped_models
+
+  data = pathlib.Path(args.file).read_bytes()
+  header = bitstream.unpack(data)[0]
+  info = describe(header, len(data))
+  if args.model:
+    models = {args.model: find_model(args.model)}
+  else:
+    models = {name: read_model(p) for name, p in shipped_models().items()}
+  for name, model in models.items():
+    if model.fingerprint == header.fingerprint:
+      info = Codec(model, args.engine, args.max_pixels).info(data)
+      info["model_name"] = name
+  if args.json:
+    print(json.dumps(info))
+    return
+  for key, value in info.items():
+    print(f"{key}: {value}")
+
+
+def _models(args) -> None:
+  from sclc_jax.codec.model_file import (
+    DEFAULT_MODEL,
+    read_model,
+    shipped_models,
+  )
+
+  for name, path in shipped_models().items():
+    model = read_model(path)
+    default = " (default)" if name == DEFAULT_MODEL else ""
+    print(f"{name}{default}: fingerprint {model.fingerprint.hex()}, "
+          f"N={model.config.N}, M={model.config.M}")  # fmt: skip
+    card = path.with_suffix(".json")
+    if card.exists():
+      for key, value in json.loads(card.read_text()).items():
+        print(f"  {key}: {value}")

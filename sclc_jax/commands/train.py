@@ -1,0 +1,95 @@
+"""`sclc train`, `sclc export` and `sclc sweep`."""
+
+from __future__ import annotations
+
+import pathlib
+
+from sclc_jax.commands.common import Add
+
+_EPILOG = "Any further --config.KEY=VALUE replaces a config value."
+
+
+def register(add: Add) -> None:
+  """Adds the commands to the command line."""
+  train = add("train", _train, "train, or resume, an experiment")
+  train.add_argument("--config", required=True, help="experiments/NAME.py")
+  train.add_argument("--workdir", required=True, help="checkpoints and logs")
+  train.add_argument("--stop-at", type=int, help="save and end at this step")
+  train.add_argument(
+    "--distributed", action="store_true",
+    help="join the cluster that JAX finds (TPU pod, Slurm)",
+  )  # fmt: skip
+  train.add_argument("--coordinator", help="HOST:PORT of process 0, by hand")
+  train.add_argument("--processes", type=int, help="how many, by hand")
+  train.add_argument("--process", type=int, help="which this is, from 0")
+  train.epilog = _EPILOG
+
+  export = add("export", _export, "freeze a checkpoint into an .sclcm model")
+  export.add_argument("--workdir", required=True, help="of 'sclc train'")
+  export.add_argument("--step", type=int, help="the latest if unset")
+  export.add_argument("-o", "--output", required=True, help="FILE.sclcm")
+
+  sweep = add("sweep", _sweep, "train and compare the points of a sweep")
+  sweep.add_argument("config", help="experiments/sweeps/NAME.py")
+  sweep.add_argument("--workdir", default="runs/sweep", help="a folder a point")
+  sweep.add_argument("--list", action="store_true", help="only list the points")
+  sweep.add_argument("--index", type=int, help="run only this point")
+  sweep.add_argument("--images", help="folder to compare the points on")
+  sweep.add_argument(
+    "--quality", type=float, nargs="+", default=[1, 2, 3, 4, 5, 6, 7, 8],
+    help="qualities",
+  )  # fmt: skip
+  sweep.epilog = _EPILOG
+
+
+def _train(args) -> None:
+  from sclc_jax import experiment
+  from sclc_jax.train import parallel
+
+  config = experiment.load_config(args.config, args.overrides)
+  if args.distributed or args.coordinator:
+    parallel.initialize(args.coordinator, args.processes, args.process)
+  step = experiment.run(
+    config, args.workdir, stop_at=args.stop_at, quiet=args.quiet
+  )
+  print(f"step {step}, {args.workdir}")
+
+
+def _export(args) -> None:
+  from sclc_jax.codec.model_file import freeze, save_model
+  from sclc_jax.experiment import load_checkpoint
+
+  model = freeze(*load_checkpoint(args.workdir, args.step))
+  save_model(model, args.output)
+  size = pathlib.Path(args.output).stat().st_size
+  print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
+
+
+def _sweep(args) -> None:
+  from sclc_jax import sweep
+
+  points = sweep.load_sweep(args.config, args.overrides)
+  names = list(points)
+  if args.list:
+    for index, name in enumerate(names):
+      print(f"{index}\t{name}")
+    return
+  if args.index is not None and not 0 <= args.index < len(names):
+    raise ValueError(
+      f"--index must lie in [0, {len(names) - 1}], got {args.index}; --list "
+      "shows the points."
+    )
+  if not (args.images and pathlib.Path(args.images).is_dir()):
+    raise ValueError(
+      f"--images {args.images} is not a folder; the points are compared on it."
+    )
+  chosen = names if args.index is None else [names[args.index]]
+  for name in chosen:
+    sweep.run_point(
+      points[name],
+      pathlib.Path(args.workdir) / name,
+      args.images,
+      args.quality,
+      args.quiet,
+    )
+  print(sweep.summarise(names, args.workdir))
