@@ -23,6 +23,7 @@ def get_config():
   config.model.init = "wavelet"
   config.model.importance_bias = 0.5
   config.model.table_init = "geometric"
+  config.stages.base.steps = 0
   config.stages.quantization.steps = 1200
   config.stages.selective.steps = 900
   config.optim.lr = 2e-4
