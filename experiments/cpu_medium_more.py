@@ -7,10 +7,10 @@ Starts from the model that cpu_medium.py and cpu_medium_tune.py made; its
 selector waits while the quantization stage goes on without it. What selection
 gives is measured against a run trained alike from the same point:
 
-    sclc train ... --workdir runs/more --stop-at 1200
+    sclc train ... --workdir runs/more --stop-at 800
     sclc export --workdir runs/more -o fork.sclcm
     sclc train ... --workdir runs/without --config.init_from fork.sclcm \
-      --config.stages.quantization.steps 900 --config.stages.selective.steps 0
+      --config.stages.quantization.steps 700 --config.stages.selective.steps 0
 """
 
 from sclc_jax.config import default_config_dict
@@ -24,8 +24,8 @@ def get_config():
   config.model.importance_bias = 0.5
   config.model.table_init = "geometric"
   config.stages.base.steps = 0
-  config.stages.quantization.steps = 1200
-  config.stages.selective.steps = 900
+  config.stages.quantization.steps = 800
+  config.stages.selective.steps = 700
   config.optim.lr = 2e-4
   config.optim.warmup_steps = 20
   config.optim.clip_norm = 100.0
