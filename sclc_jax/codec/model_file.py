@@ -141,10 +141,15 @@ def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
     head = params["selector"]["head"]
     gamma = np.asarray(model.apply({"params": params}, method="curves"))
   control = build_control_path(
-    params["base"]["hyper_synthesis"], qv, head, gamma
+    params["base"]["hyper_synthesis"], qv, head, gamma, _signed(config)
   )
   steps = np.stack([interpolate(qv), interpolate(iqv)]).astype(np.float32)
   return _with_fingerprint(config, params, control, z_tables, steps)
+
+
+def _signed(config: ModelConfig) -> bool:
+  """Whether hyper_synthesis is that of the Mean-scale paper."""
+  return config.base != "hyperprior"
 
 
 def _tensors(model: CodecModel) -> dict[str, np.ndarray]:
@@ -256,7 +261,13 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   return CodecModel(
     config,
     params,
-    ControlPath(convs, head, control["thresholds"], control["reciprocals"]),
+    ControlPath(
+      convs,
+      head,
+      control["thresholds"],
+      control["reciprocals"],
+      _signed(config),
+    ),
     RangeTables(**tree["z_tables"]),
     tree["steps"],
     fingerprint,
