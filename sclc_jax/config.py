@@ -19,7 +19,7 @@ def _check(ok: bool, key: str, value: Any, rule: str) -> None:
     raise ValueError(f"config.{key} must be {rule}, got {value!r}.")
 
 
-BASES = ("hyperprior", "mean_scale")
+BASES = ("hyperprior", "mean_scale", "context", "checkerboard")
 _CHOICES = {
   "base": BASES,
   "init": ("xavier", "wavelet"),

@@ -143,7 +143,9 @@ class ControlPath:
   """The integer twin of hyper-synthesis, selection and index.
 
   Attributes:
-    convs: hyper-synthesis: two transposed convolutions and one of 3x3.
+    convs: hyper-synthesis: two transposed convolutions and one of 3x3; where
+      there is a context model, also the 1x1 convolution that takes the output
+      into its first layer.
     head: the 1x1 importance convolution, None without selection.
     thresholds: int32 [Q, M]; an element is selected where its importance is
       above; -1 selects all.
@@ -166,10 +168,10 @@ class ControlPath:
       z_hat: integers [h, w, N], |z| <= Z_MAX.
 
     Returns:
-      side int64 with SCALE_BITS: the scale [4h, 4w, M] in [0, SCALE_MAX], or
-      [4h, 4w, 2M] in +-SCALE_MAX, means and scales (before the context model
-      where there is one); importance [4h, 4w, M] in [0, 2**IMPORTANCE_BITS],
-      or None.
+      side int64 with SCALE_BITS: the scale [4h, 4w, M] in [0, SCALE_MAX]; or
+      means, then scales [4h, 4w, 2M] in +-SCALE_MAX; or what z adds to the
+      first layer of the context model, [4h, 4w, 10M/3]. Importance [4h, 4w, M]
+      in [0, 2**IMPORTANCE_BITS], or None.
     """
     x = np.clip(z_hat, -Z_MAX, Z_MAX).astype(np.float64)
     first = self.convs[0].shift - ACTIVATION_BITS
@@ -178,7 +180,11 @@ class ControlPath:
     acc = _same(features, self.convs[2])
     drop = self.convs[2].shift + ACTIVATION_BITS - SCALE_BITS
     least = -SCALE_MAX if self.signed else 0
-    side = np.clip(_rescale(acc, drop), least, SCALE_MAX).astype(np.int64)
+    side = np.clip(_rescale(acc, drop), least, SCALE_MAX)
+    for conv in self.convs[3:]:
+      acc = _same(side, conv)
+      side = np.clip(_rescale(acc, conv.shift), -SCALE_MAX, SCALE_MAX)
+    side = side.astype(np.int64)
     if self.head is None:
       return side, None
     drop = self.head.shift + ACTIVATION_BITS - IMPORTANCE_BITS
@@ -238,6 +244,7 @@ def build_control_path(
   head: dict | None,
   gamma: np.ndarray | None,
   signed: bool = False,
+  context: dict | None = None,
 ) -> ControlPath:
   """Quantises the control path; see `quantise_conv` for what is guaranteed.
 
@@ -248,6 +255,7 @@ def build_control_path(
     gamma: [L, M] >= 0, or None; clamped to at least 1e-3, since a zero at one
       level would keep everything in the whole interval beside it.
     signed: see `ControlPath`.
+    context: parameters of the context model, or None.
   """
   inputs = ((0, Z_MAX), *((ACTIVATION_BITS, ACTIVATION_MAX),) * 2)
   convs = tuple(
@@ -258,6 +266,11 @@ def build_control_path(
     )
     for i in range(3)
   )
+  if context is not None:
+    outputs = hyper_synthesis["conv_2"]["bias"].size
+    kernel = context["conv_0"]["kernel"][:, :, :outputs]
+    bias = context["conv_0"]["bias"]
+    convs += (quantise_conv(kernel, bias, SCALE_BITS, SCALE_MAX),)
   scale = np.round(np.ldexp(1.0 / interpolate(qv), RECIPROCAL_BITS))
   reciprocals = np.clip(scale, 1, RECIPROCAL_MAX).astype(np.int32)
   if head is None:

@@ -9,6 +9,7 @@ import pytest
 
 from sclc_jax.codec import control
 from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.context import coding_groups
 from sclc_jax.codec.model_file import read_model, save_model
 from sclc_jax.codec.tables import INDEX_BOUNDS
 from sclc_jax.config import BASES
@@ -86,9 +87,16 @@ def test_table_indexes_are_those_of_the_float_model(codec, photo):
   step = codec.quality_step(6.5)
   _, scale = _float_gaussian(codec, found, step)
   ratio = scale / codec.model.steps[0, step]
-  expected = np.searchsorted(INDEX_BOUNDS, ratio[found.mask])
+  h, w, channels = found.mask.shape
+  order = np.arange(h * w)
+  if codec.model.context is not None:
+    groups = coding_groups(codec.model.context.order, h, w)
+    order = np.concatenate(groups)
+  chosen = found.mask.reshape(-1, channels)[order]
+  ratio = ratio.reshape(-1, channels)[order][chosen]
+  expected = np.searchsorted(INDEX_BOUNDS, ratio)
   differ = found.index != expected
-  assert differ.mean() < 0.01
+  assert differ.mean() < 0.02
   assert np.abs(found.index - expected).max() <= 1
   assert np.unique(expected).size > 10
 
