@@ -136,9 +136,7 @@ class Codec:
   def encode(self, analysis: Analysis, quality: float = 4.0) -> bytes:
     """Codes an analysed image at one quality: the bytes of an .sclc file."""
     step = self.quality_step(quality)
-    mask = self.model.control.mask(
-      analysis.importance, step, analysis.y.shape
-    )
+    mask = self.model.control.mask(analysis.importance, step, analysis.y.shape)
     y, y_data = self._latents.encode(analysis.y, analysis.side, mask, step)
     header = bitstream.Header(
       self.model.fingerprint,
@@ -208,9 +206,7 @@ class Codec:
   def mask(self, analysis: Analysis, quality: float) -> np.ndarray:
     """The elements coded at a quality, bool [h, w, M]."""
     step = self.quality_step(quality)
-    return self.model.control.mask(
-      analysis.importance, step, analysis.y.shape
-    )
+    return self.model.control.mask(analysis.importance, step, analysis.y.shape)
 
   def quality_step(self, quality: float) -> int:
     """Quality in [1, L] to 64ths of a level above 1."""
