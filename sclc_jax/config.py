@@ -19,12 +19,14 @@ def _check(ok: bool, key: str, value: Any, rule: str) -> None:
     raise ValueError(f"config.{key} must be {rule}, got {value!r}.")
 
 
+BASES = ("hyperprior", "mean_scale", "context", "checkerboard")
 _CHOICES = {
-  "base": ("hyperprior",),
+  "base": BASES,
   "init": ("xavier", "wavelet"),
   "table_init": ("ones", "geometric"),
   "curves": ("channel", "shared", "none"),
   "iqv": ("separate", "shared"),
+  "unselected": ("mean", "zero"),
 }
 
 
@@ -33,7 +35,9 @@ class ModelConfig:
   """What is built.
 
   Attributes:
-    base: base model; `hyperprior` is the one that exists.
+    base: base model: `hyperprior`, `mean_scale` (predicted means), `context`
+      (and a causal context, decoded along wavefronts) or `checkerboard` (and
+      a context in two passes).
     N: width of the transforms and of z.
     M: width of y.
     levels: number of quality levels L.
@@ -51,6 +55,8 @@ class ModelConfig:
     curves: exponents gamma of the importance map: one a level and `channel`
       (the paper's), one a level `shared` by all channels, or `none` (1).
     iqv: inverse steps, `separate` (the paper's) or `shared` with QV.
+    unselected: what elements that are not coded decode to, in the bases that
+      predict means: their `mean`, or `zero`.
   """
 
   base: str = "hyperprior"
@@ -64,6 +70,7 @@ class ModelConfig:
   table_init: str = "ones"
   curves: str = "channel"
   iqv: str = "separate"
+  unselected: str = "mean"
 
   def __post_init__(self):
     _check(self.N >= 1, "model.N", self.N, "at least 1")
@@ -214,6 +221,26 @@ def default_config_dict():
       ExperimentConfig(stages=StagesConfig(base=StageConfig(steps=1)))
     )
   ).lock()
+
+
+def paper_config_dict():
+  """The paper's widths and schedule, for an accelerator.
+
+  Departures: cosine decay within each stage instead of two drops of the
+  learning rate, the wavelet start, and QV and IQV kept in the last stage.
+  """
+  config = default_config_dict()
+  config.model.init = "wavelet"
+  config.model.table_init = "geometric"
+  config.model.importance_bias = 0.5
+  config.stages.base.steps = 7_000_000
+  config.stages.quantization.steps = 1_200_000
+  config.stages.selective.steps = 1_200_000
+  config.optim.warmup_steps = 1000
+  config.optim.final_lr_fraction = 0.04
+  config.train.log_every = 500
+  config.train.checkpoint_every = 10_000
+  return config
 
 
 def from_dict(values: dict[str, Any], cls: type = ExperimentConfig):

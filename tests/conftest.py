@@ -1,6 +1,7 @@
 """Shared fixtures: a photograph, and a small model with random weights."""
 
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -20,6 +21,18 @@ def photo() -> np.ndarray:
 @pytest.fixture(scope="session")
 def tiny_model() -> CodecModel:
   return read_model(GOLDEN / "v1" / "model.sclcm")
+
+
+@pytest.fixture(scope="session")
+def model_of() -> Callable[[str], CodecModel]:
+  """The golden model of a base, by name."""
+
+  def read(base: str) -> CodecModel:
+    folder = GOLDEN / "v1"
+    folder = folder if base == "hyperprior" else folder / base
+    return read_model(folder / "model.sclcm")
+
+  return read
 
 
 @pytest.fixture(scope="session")

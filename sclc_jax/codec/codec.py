@@ -13,13 +13,12 @@ import numpy as np
 
 from sclc_jax.codec import bitstream
 from sclc_jax.codec.control import STEPS_PER_LEVEL, Z_MAX
+from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.models.variable_rate import VariableRate
 
 STRIDE = 64  # of z, in pixels
-_SYMBOL_MAX = 2**24
 _STRIP_AREA = 6000  # latent positions a strip: 1.5 megapixels
 _MARGIN = 4  # latent rows that a strip's edge can influence, rounded up
 
@@ -28,7 +27,7 @@ _MARGIN = 4  # latent rows that a strip's edge can influence, rounded up
 class Analysis:
   """What all qualities of one image share.
 
-  y is float32 [h, w, M], z int32 [h/4, w/4, N]; scale and importance are the
+  y is float32 [h, w, M], z int32 [h/4, w/4, N]; side and importance are the
   integers of the control path; `z_data` is z, coded.
   """
 
@@ -38,7 +37,7 @@ class Analysis:
   y: np.ndarray
   z: np.ndarray
   z_data: bytes
-  scale: np.ndarray
+  side: np.ndarray
   importance: np.ndarray | None
 
 
@@ -47,7 +46,8 @@ class Symbols:
   """What a file decodes to, the same on every machine.
 
   z int32 [h/4, w/4, N]; mask bool [h, w, M]; of the n selected elements, in
-  raster order, the table index and the symbol y, int32 [n].
+  coding order, the table index and the symbol y, int32 [n]; y_hat float32
+  [h, w, M], what the synthesis takes.
   """
 
   header: bitstream.Header
@@ -55,6 +55,7 @@ class Symbols:
   mask: np.ndarray
   index: np.ndarray
   y: np.ndarray
+  y_hat: np.ndarray
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -95,6 +96,7 @@ class Codec:
   ):
     self.model = model
     self._engine = get_engine(engine)
+    self._latents = LatentCoder(model, self._engine)
     self._max_pixels = max_pixels
     self._params = jax.tree.map(jnp.asarray, model.params)
 
@@ -127,19 +129,15 @@ class Codec:
     z_data = self._engine.encode(
       self.model.z_tables, z.ravel(), self._z_indexes(z.shape)
     )
-    scale, importance = self.model.control.prior(z)
+    side, importance = self.model.control.prior(z)
     colour = bitstream.GRAY if gray else bitstream.RGB
-    return Analysis(height, width, colour, y, z, z_data, scale, importance)
+    return Analysis(height, width, colour, y, z, z_data, side, importance)
 
   def encode(self, analysis: Analysis, quality: float = 4.0) -> bytes:
     """Codes an analysed image at one quality: the bytes of an .sclc file."""
     step = self.quality_step(quality)
-    control = self.model.control
-    mask = control.mask(analysis.importance, step, analysis.scale.shape)
-    indexes = control.index(analysis.scale, mask, step)
-    y = np.round(analysis.y / self.model.steps[0, step])[mask]
-    y = np.clip(y, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int32)
-    y_data = self._engine.encode(gaussian_tables(), y, indexes)
+    mask = self.model.control.mask(analysis.importance, step, analysis.y.shape)
+    y, y_data = self._latents.encode(analysis.y, analysis.side, mask, step)
     header = bitstream.Header(
       self.model.fingerprint,
       analysis.colour,
@@ -170,10 +168,7 @@ class Codec:
     """
     found = self.symbols(data)
     header = found.header
-    y_hat = np.zeros(found.mask.shape, np.float32)
-    channels = np.nonzero(found.mask)[2]
-    y_hat[found.mask] = found.y * self.model.steps[1, header.step][channels]
-    image = self._synthesis(y_hat)[: header.height, : header.width]
+    image = self._synthesis(found.y_hat)[: header.height, : header.width]
     if header.colour == bitstream.GRAY:
       image = np.round(image.astype(np.float32).mean(-1)).astype(np.uint8)
     return np.ascontiguousarray(image)
@@ -181,16 +176,15 @@ class Codec:
   def symbols(self, data: bytes) -> Symbols:
     """Everything that a file decides before the synthesis; raises likewise."""
     header, z_data, y_data = bitstream.unpack(data)
-    z, scale, mask = self._decode_control(header, z_data)
-    index = self.model.control.index(scale, mask, header.step)
-    y = self._engine.decode(gaussian_tables(), y_data, index)
+    z, side, mask = self._decode_control(header, z_data)
+    index, y, y_hat = self._latents.decode(y_data, side, mask, header.step)
     if bitstream.symbols_check(z, y) != header.symbols_check:
       raise ValueError(
         "the file is whole, but its symbols do not decode to what was "
         "written; please report this machine and its library versions "
         "('sclc --version')."
       )
-    return Symbols(header, z, mask, index, y)
+    return Symbols(header, z, mask, index, y, y_hat)
 
   def compress_many(self, images, quality: float = 4.0) -> list[bytes]:
     """`compress` for each image."""
@@ -212,9 +206,7 @@ class Codec:
   def mask(self, analysis: Analysis, quality: float) -> np.ndarray:
     """The elements coded at a quality, bool [h, w, M]."""
     step = self.quality_step(quality)
-    return self.model.control.mask(
-      analysis.importance, step, analysis.scale.shape
-    )
+    return self.model.control.mask(analysis.importance, step, analysis.y.shape)
 
   def quality_step(self, quality: float) -> int:
     """Quality in [1, L] to 64ths of a level above 1."""
@@ -254,9 +246,10 @@ class Codec:
       raise bitstream.DamagedFileError(
         "the file's hyper latent is out of range; it is damaged."
       )
-    scale, importance = self.model.control.prior(z)
-    mask = self.model.control.mask(importance, header.step, scale.shape)
-    return z, scale, mask
+    side, importance = self.model.control.prior(z)
+    shape = (*side.shape[:2], self.model.config.M)
+    mask = self.model.control.mask(importance, header.step, shape)
+    return z, side, mask
 
   def _z_indexes(self, shape) -> np.ndarray:
     channels = np.arange(shape[2], dtype=np.int32)

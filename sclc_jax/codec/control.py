@@ -16,13 +16,14 @@ import functools
 import numpy as np
 
 from sclc_jax.codec.tables import INDEX_BOUNDS
+from sclc_jax.nn.transforms import LEAK_BITS, LEAK_FACTOR
 
 STEPS_PER_LEVEL = 64
 ACTIVATION_BITS = 12  # fractional bits of activations
 ACTIVATION_MAX = 2**22 - 1  # activations are clipped here: 1024
 Z_MAX = 2**10  # |z| is clipped here by the encoder
 WEIGHT_BITS = 15  # bits of the largest weight of a channel, without sign
-SCALE_BITS = 12  # fractional bits of scale
+SCALE_BITS = 12  # fractional bits of scale, and of the mean
 SCALE_MAX = 2**26 - 1
 RECIPROCAL_BITS = 16
 RECIPROCAL_MAX = 2**26 - 1
@@ -102,8 +103,9 @@ def _rescale(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
   return np.floor(np.ldexp(acc, -shift))
 
 
-def _activate(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
-  return np.clip(_rescale(acc, shift), 0, ACTIVATION_MAX)
+def _leak(x: np.ndarray) -> np.ndarray:
+  """The leaky ReLU on integers that are clipped already."""
+  return np.maximum(x, np.floor(np.ldexp(x * LEAK_FACTOR, -LEAK_BITS)))
 
 
 def _same(x: np.ndarray, conv: IntegerConv) -> np.ndarray:
@@ -141,41 +143,61 @@ class ControlPath:
   """The integer twin of hyper-synthesis, selection and index.
 
   Attributes:
-    convs: hyper-synthesis: two transposed convolutions and one of 3x3.
+    convs: hyper-synthesis: two transposed convolutions and one of 3x3; where
+      there is a context model, also the 1x1 convolution that takes the output
+      into its first layer.
     head: the 1x1 importance convolution, None without selection.
     thresholds: int32 [Q, M]; an element is selected where its importance is
       above; -1 selects all.
     reciprocals: int32 [Q, M]; 1 / QV with RECIPROCAL_BITS.
+    signed: hyper-synthesis has leaky ReLUs and a signed output.
+
+  A quality `step` is an integer, or an integer array [h, w].
   """
 
   convs: tuple[IntegerConv, ...]
   head: IntegerConv | None
   thresholds: np.ndarray
   reciprocals: np.ndarray
+  signed: bool = False
 
   def prior(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """z_hat to integer scale and importance, shared by all qualities.
+    """z_hat to integer side information and importance of all qualities.
 
     Args:
       z_hat: integers [h, w, N], |z| <= Z_MAX.
 
     Returns:
-      scale [4h, 4w, M] int64 in [0, SCALE_MAX] with SCALE_BITS; importance
-      likewise in [0, 2**IMPORTANCE_BITS], or None.
+      side int64 with SCALE_BITS: the scale [4h, 4w, M] in [0, SCALE_MAX]; or
+      means, then scales [4h, 4w, 2M] in +-SCALE_MAX; or what z adds to the
+      first layer of the context model, [4h, 4w, 10M/3]. Importance [4h, 4w, M]
+      in [0, 2**IMPORTANCE_BITS], or None.
     """
     x = np.clip(z_hat, -Z_MAX, Z_MAX).astype(np.float64)
-    x = _activate(_up(x, self.convs[0]), self.convs[0].shift - ACTIVATION_BITS)
-    features = _activate(_up(x, self.convs[1]), self.convs[1].shift)
+    first = self.convs[0].shift - ACTIVATION_BITS
+    x = self._activate(_up(x, self.convs[0]), first)
+    features = self._activate(_up(x, self.convs[1]), self.convs[1].shift)
     acc = _same(features, self.convs[2])
     drop = self.convs[2].shift + ACTIVATION_BITS - SCALE_BITS
-    scale = np.clip(_rescale(acc, drop), 0, SCALE_MAX).astype(np.int64)
+    least = -SCALE_MAX if self.signed else 0
+    side = np.clip(_rescale(acc, drop), least, SCALE_MAX)
+    for conv in self.convs[3:]:
+      acc = _same(side, conv)
+      side = np.clip(_rescale(acc, conv.shift), -SCALE_MAX, SCALE_MAX)
+    side = side.astype(np.int64)
     if self.head is None:
-      return scale, None
+      return side, None
     drop = self.head.shift + ACTIVATION_BITS - IMPORTANCE_BITS
     raw = _rescale(_same(features, self.head), drop) + 2 ** (
       IMPORTANCE_BITS - 1
     )
-    return scale, np.clip(raw, 0, 2**IMPORTANCE_BITS).astype(np.int64)
+    return side, np.clip(raw, 0, 2**IMPORTANCE_BITS).astype(np.int64)
+
+  def _activate(self, acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    x = _rescale(acc, shift)
+    if self.signed:
+      return _leak(np.clip(x, -ACTIVATION_MAX, ACTIVATION_MAX))
+    return np.clip(x, 0, ACTIVATION_MAX)
 
   def mask(self, importance: np.ndarray | None, step: int, shape) -> np.ndarray:
     """Selected elements [h, w, M] bool at a quality step."""
@@ -184,9 +206,19 @@ class ControlPath:
     return importance > self.thresholds[step]
 
   def index(self, scale: np.ndarray, mask: np.ndarray, step: int) -> np.ndarray:
-    """Table index, int32 [n], of the selected elements in raster order."""
+    """Table index, int32 [n], of the selected elements.
+
+    Args:
+      scale: int64 [..., M] in [0, SCALE_MAX].
+      mask: bool, of its shape.
+      step: quality; table[step] must broadcast against scale.
+    """
     product = (scale * self.reciprocals[step].astype(np.int64))[mask]
     return np.searchsorted(_BOUNDS, product, side="left").astype(np.int32)
+
+  def normal_mean(self, mean: np.ndarray, step: int) -> np.ndarray:
+    """floor(mean / QV) with SCALE_BITS, int64; arguments as `index`."""
+    return (mean * self.reciprocals[step].astype(np.int64)) >> RECIPROCAL_BITS
 
 
 # Bounds between tables at the scale of scale * reciprocal. The first table
@@ -211,6 +243,8 @@ def build_control_path(
   qv: np.ndarray,
   head: dict | None,
   gamma: np.ndarray | None,
+  signed: bool = False,
+  context: dict | None = None,
 ) -> ControlPath:
   """Quantises the control path; see `quantise_conv` for what is guaranteed.
 
@@ -220,6 +254,8 @@ def build_control_path(
     head: parameters of the importance convolution, or None.
     gamma: [L, M] >= 0, or None; clamped to at least 1e-3, since a zero at one
       level would keep everything in the whole interval beside it.
+    signed: see `ControlPath`.
+    context: parameters of the context model, or None.
   """
   inputs = ((0, Z_MAX), *((ACTIVATION_BITS, ACTIVATION_MAX),) * 2)
   convs = tuple(
@@ -230,14 +266,19 @@ def build_control_path(
     )
     for i in range(3)
   )
+  if context is not None:
+    outputs = hyper_synthesis["conv_2"]["bias"].size
+    kernel = context["conv_0"]["kernel"][:, :, :outputs]
+    bias = context["conv_0"]["bias"]
+    convs += (quantise_conv(kernel, bias, SCALE_BITS, SCALE_MAX),)
   scale = np.round(np.ldexp(1.0 / interpolate(qv), RECIPROCAL_BITS))
   reciprocals = np.clip(scale, 1, RECIPROCAL_MAX).astype(np.int32)
   if head is None:
     thresholds = np.full(reciprocals.shape, -1, np.int32)
-    return ControlPath(convs, None, thresholds, reciprocals)
+    return ControlPath(convs, None, thresholds, reciprocals, signed)
   integer_head = quantise_conv(
     head["kernel"], head["bias"], ACTIVATION_BITS, ACTIVATION_MAX
   )
   power = 0.5 ** (1.0 / interpolate(np.maximum(gamma, 1e-3)))
   thresholds = np.floor(np.ldexp(power, IMPORTANCE_BITS)).astype(np.int32)
-  return ControlPath(convs, integer_head, thresholds, reciprocals)
+  return ControlPath(convs, integer_head, thresholds, reciprocals, signed)

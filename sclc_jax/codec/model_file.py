@@ -17,6 +17,12 @@ from typing import Any
 import numpy as np
 
 from sclc_jax.codec.bitstream import FINGERPRINT_BYTES
+from sclc_jax.codec.context import (
+  ContextPath,
+  IntegerDense,
+  build_context_path,
+  inverse_steps,
+)
 from sclc_jax.codec.control import (
   Z_MAX,
   ControlPath,
@@ -28,6 +34,7 @@ from sclc_jax.codec.images import write_whole
 from sclc_jax.codec.range_coder import RangeTables
 from sclc_jax.codec.tables import build_factorized_tables
 from sclc_jax.config import ModelConfig, from_dict
+from sclc_jax.models.context import TAPS
 
 VERSION = 1
 DEFAULT_MODEL = "cpu-medium"
@@ -49,6 +56,7 @@ class CodecModel:
     z_tables: range coder tables of z, one a channel.
     steps: float32 [2, Q, M], QV and IQV for each 64th of a level.
     fingerprint: first bytes of the SHA-256 of all of it.
+    context: the integer context model, of the bases that have one.
   """
 
   config: ModelConfig
@@ -57,6 +65,7 @@ class CodecModel:
   z_tables: RangeTables
   steps: np.ndarray
   fingerprint: bytes
+  context: ContextPath | None = None
 
   @property
   def top_quality(self) -> int:
@@ -141,10 +150,25 @@ def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
     head = params["selector"]["head"]
     gamma = np.asarray(model.apply({"params": params}, method="curves"))
   control = build_control_path(
-    params["base"]["hyper_synthesis"], qv, head, gamma
+    params["base"]["hyper_synthesis"],
+    qv,
+    head,
+    gamma,
+    _signed(config),
+    params["base"].get("context_model"),
   )
   steps = np.stack([interpolate(qv), interpolate(iqv)]).astype(np.float32)
-  return _with_fingerprint(config, params, control, z_tables, steps)
+  context = None
+  if config.base in TAPS:
+    context = build_context_path(
+      config.base, params["base"]["context_model"], steps[1]
+    )
+  return _with_fingerprint(config, params, control, z_tables, steps, context)
+
+
+def _signed(config: ModelConfig) -> bool:
+  """Whether hyper_synthesis is that of the Mean-scale paper."""
+  return config.base != "hyperprior"
 
 
 def _tensors(model: CodecModel) -> dict[str, np.ndarray]:
@@ -155,8 +179,11 @@ def _tensors(model: CodecModel) -> dict[str, np.ndarray]:
   convs = dict(enumerate(model.control.convs))
   if model.control.head is not None:
     convs["head"] = model.control.head
+  if model.context is not None:
+    for i, layer in enumerate(model.context.layers):
+      convs[f"context_{i}"] = layer
   for name, conv in convs.items():
-    for field in dataclasses.fields(IntegerConv):
+    for field in dataclasses.fields(conv):
       flat[f"control/{name}/{field.name}"] = getattr(conv, field.name)
   flat["control/thresholds"] = model.control.thresholds
   flat["control/reciprocals"] = model.control.reciprocals
@@ -189,8 +216,10 @@ def _fingerprint(config: ModelConfig, tensors: dict[str, np.ndarray]) -> bytes:
   return digest.digest()[:FINGERPRINT_BYTES]
 
 
-def _with_fingerprint(config, params, control, z_tables, steps) -> CodecModel:
-  model = CodecModel(config, params, control, z_tables, steps, b"")
+def _with_fingerprint(
+  config, params, control, z_tables, steps, context
+) -> CodecModel:
+  model = CodecModel(config, params, control, z_tables, steps, b"", context)
   return dataclasses.replace(
     model, fingerprint=_fingerprint(config, _tensors(model))
   )
@@ -248,18 +277,32 @@ def read_model(path: str | os.PathLike) -> CodecModel:
 def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   tree = _unflatten(tensors)
   control = tree["control"]
-  convs = tuple(IntegerConv(**control[str(i)]) for i in range(3))
+  has_context = config.base in TAPS
+  count = 4 if has_context else 3
+  convs = tuple(IntegerConv(**control[str(i)]) for i in range(count))
   head = IntegerConv(**control["head"]) if "head" in control else None
+  context = None
+  if has_context:
+    layers = [IntegerDense(**control[f"context_{i}"]) for i in range(4)]
+    inverse = inverse_steps(tree["steps"][1])
+    context = ContextPath(config.base, tuple(layers), inverse)
   params = _unflatten(
     {k: v.astype(np.float32) for k, v in _flatten(tree["params"], "p").items()}
   )["p"]
   return CodecModel(
     config,
     params,
-    ControlPath(convs, head, control["thresholds"], control["reciprocals"]),
+    ControlPath(
+      convs,
+      head,
+      control["thresholds"],
+      control["reciprocals"],
+      _signed(config),
+    ),
     RangeTables(**tree["z_tables"]),
     tree["steps"],
     fingerprint,
+    context,
   )
 
 

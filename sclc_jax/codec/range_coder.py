@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numba
 import numpy as np
@@ -133,17 +134,12 @@ def _encode(cdf, starts, symbols, indexes):
 
 
 @numba.njit(
-  "boolean(int32[:], int64[:], uint8[:], int32[:], int32[:])", cache=True
+  "boolean(int32[:], int64[:], uint8[:], int64[:], int32[:], int32[:])",
+  cache=True,
 )
-def _decode(cdf, starts, data, indexes, out):
-  at = 0
-  value = np.int64(0)
-  for _ in range(4):
-    value = value << 8
-    if at < data.size:
-      value |= np.int64(data[at])
-    at += 1
-  base, size1 = np.int64(0), np.int64(0xFFFFFFFF)
+def _decode(cdf, starts, data, state, indexes, out):
+  # `state` holds at, value, base and size1 from one call to the next.
+  at, value, base, size1 = state
   for j in range(indexes.size):
     start, stop = starts[indexes[j]], starts[indexes[j] + 1]
     last = stop - start - 3
@@ -204,6 +200,7 @@ def _decode(cdf, starts, data, indexes, out):
     if symbol > 0x7FFFFFFF or symbol < -0x80000000:
       return False
     out[j] = symbol
+  state[0], state[1], state[2], state[3] = at, value, base, size1
   return True
 
 
@@ -241,11 +238,27 @@ class _Engine:
     Damaged data give wrong symbols, or a CorruptStreamError; the caller has a
     check value.
     """
-    indexes = self._indexes(tables, indexes)
-    if indexes.size == 0:
-      return np.zeros(0, np.int32)
-    values = self._decode(tables, data, indexes).astype(np.int64)
-    return (values + tables.cdf_offset[indexes]).astype(np.int32)
+    return self.decoder(tables, data)(indexes)
+
+  def decoder(
+    self, tables: RangeTables, data: bytes
+  ) -> Callable[[np.ndarray], np.ndarray]:
+    """Opens a string: the result decodes the next symbols for their indexes.
+
+    Called again and again it gives what one `decode` of all the indexes does.
+    """
+    read = None
+
+    def next_symbols(indexes: np.ndarray) -> np.ndarray:
+      nonlocal read
+      indexes = self._indexes(tables, indexes)
+      if indexes.size == 0:
+        return np.zeros(0, np.int32)
+      read = read or self._decoder(tables, data)
+      values = read(indexes).astype(np.int64)
+      return (values + tables.cdf_offset[indexes]).astype(np.int32)
+
+    return next_symbols
 
   def _indexes(self, tables, indexes):
     indexes = np.ascontiguousarray(indexes, np.int32)
@@ -262,15 +275,21 @@ class _Portable(_Engine):
     cdf = np.array(tables.cdf, np.int32)
     return _encode(cdf, tables.starts, values, indexes).tobytes()
 
-  def _decode(self, tables, data, indexes):
-    out = np.empty(indexes.size, np.int32)
+  def _decoder(self, tables, data):
     coded = np.array(np.frombuffer(data, np.uint8))
     cdf = np.array(tables.cdf, np.int32)
-    if not _decode(cdf, tables.starts, coded, indexes, out):
-      raise CorruptStreamError(
-        "the coded data are damaged: an escape code has no end."
-      )
-    return out
+    value = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+    state = np.array([4, value, 0, 0xFFFFFFFF], np.int64)
+
+    def read(indexes):
+      out = np.empty(indexes.size, np.int32)
+      if not _decode(cdf, tables.starts, coded, state, indexes, out):
+        raise CorruptStreamError(
+          "the coded data are damaged: an escape code has no end."
+        )
+      return out
+
+    return read
 
 
 class _Tfc(_Engine):
@@ -292,15 +311,20 @@ class _Tfc(_Engine):
     handle = ops.entropy_encode_index(handle, indexes, values)
     return ops.entropy_encode_finalize(handle).numpy()
 
-  def _decode(self, tables, data, indexes):
+  def _decoder(self, tables, data):
     import tensorflow as tf
 
     ops = self._ops
     handle = ops.create_range_decoder(data, tables.cdf)
-    _, values = ops.entropy_decode_index(
-      handle, indexes, [indexes.size], tf.int32
-    )
-    return values.numpy()
+
+    def read(indexes):
+      nonlocal handle
+      handle, values = ops.entropy_decode_index(
+        handle, indexes, [indexes.size], tf.int32
+      )
+      return values.numpy()
+
+    return read
 
 
 def get_engine(name: str = "auto") -> _Engine:

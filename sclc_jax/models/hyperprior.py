@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 
 from sclc_jax.nn.likelihoods import EntropyBottleneck
 from sclc_jax.nn.transforms import (
@@ -10,6 +11,7 @@ from sclc_jax.nn.transforms import (
   HyperAnalysis,
   HyperSynthesis,
   Synthesis,
+  scale_bias,
 )
 
 
@@ -19,10 +21,18 @@ class Hyperprior(nn.Module):
   N: int
   M: int
   start: str = "xavier"
+  has_context = False
 
   def setup(self):
     self.analysis = Analysis(self.N, self.M, self.start)
     self.synthesis = Synthesis(self.N, self.M, self.start)
     self.hyper_analysis = HyperAnalysis(self.N)
-    self.hyper_synthesis = HyperSynthesis(self.N, self.M, self.start)
+    self.hyper_synthesis = HyperSynthesis(
+      (self.N, self.N, self.M),
+      bias_init=scale_bias(self.start, self.N, self.M),
+    )
     self.entropy_bottleneck = EntropyBottleneck(self.N)
+
+  def gaussian(self, side: jax.Array) -> tuple[None, jax.Array]:
+    """Output of hyper_synthesis to (mean, scale); the mean is none: zero."""
+    return None, side

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.hyperprior import Hyperprior
+from sclc_jax.models.mean_scale import MeanScale
 from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_steps
 from sclc_jax.models.selective import Selector, draw_mask
 from sclc_jax.nn.likelihoods import normal_likelihood, to_bits
@@ -28,6 +29,14 @@ class LevelOutput:
   selected: jax.Array
 
 
+def build_base(config: ModelConfig) -> nn.Module:
+  """The base model that a config names."""
+  if config.base == "hyperprior":
+    return Hyperprior(config.N, config.M, config.init)
+  order = "" if config.base == "mean_scale" else config.base
+  return MeanScale(config.N, config.M, config.init, order)
+
+
 class VariableRate(nn.Module):
   """SCR around a base model; quantizer and selector are optional parts.
 
@@ -41,7 +50,7 @@ class VariableRate(nn.Module):
 
   def setup(self):
     cfg = self.config
-    self.base = Hyperprior(cfg.N, cfg.M, cfg.init)
+    self.base = build_base(cfg)
     if cfg.adaptive:
       self.quantizer = AdaptiveQuantizer(
         cfg.levels, cfg.M, cfg.table_init, cfg.iqv
@@ -79,11 +88,28 @@ class VariableRate(nn.Module):
     return self.base.synthesis(y_hat)
 
   def prior(self, z: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-    """z to (scale, importance), the float form; the codec has an exact one."""
-    scale, features = self.base.hyper_synthesis(z)
+    """z to (side, importance), the float form; the codec has an exact one.
+
+    `side` is the output of hyper_synthesis: the scale of the hyperprior base,
+    else what `gaussian` of the base takes.
+    """
+    side, features = self.base.hyper_synthesis(z)
     if not self.config.selective:
-      return scale, None
-    return scale, self.selector.importance(features)
+      return side, None
+    return side, self.selector.importance(features)
+
+  def gaussian(
+    self, side: jax.Array, y_hat: jax.Array
+  ) -> tuple[jax.Array | None, jax.Array]:
+    """(mean, scale) of y; the mean is None where it is zero.
+
+    Args:
+      side: from `prior`.
+      y_hat: [B, h, w, M], read by the context model alone.
+    """
+    if self.base.has_context:
+      return self.base.gaussian(side, y_hat)
+    return self.base.gaussian(side)
 
   def z_likelihood(self, z: jax.Array) -> jax.Array:
     """Likelihood of each element of z."""
@@ -107,31 +133,62 @@ class VariableRate(nn.Module):
     z_noise = _uniform(keys, 0, z.shape[1:]) - 0.5
     z_tilde = z + z_noise
     bits_z = to_bits(self.z_likelihood(z_tilde)).sum((1, 2, 3))
-    scale, importance = self.prior(z_tilde)
+    side, importance = self.prior(z_tilde)
     qv, iqv = self.steps()
     outputs = [
-      self._level(y, scale, importance, qv, iqv, levels[k], keys, k)
+      self._level(y, side, importance, qv, iqv, levels[k], keys, k)
       for k in range(levels.shape[0])
     ]
     return bits_z, jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
 
-  def _level(self, y, scale, importance, qv, iqv, level, keys, k):
-    step = qv[level][:, None, None]
+  def _level(self, y, side, importance, qv, iqv, level, keys, k):
+    step, inverse = qv[level][:, None, None], iqv[level][:, None, None]
     y_noise = _uniform(keys, 2 * k + 1, y.shape[1:]) - 0.5
     y_tilde = y / step + y_noise
-    bits = to_bits(normal_likelihood(y_tilde, scale / step))
-    selected = jnp.ones(y.shape[:1])
+    mask, selected = None, jnp.ones(y.shape[:1])
     if importance is not None:
       gamma = self.selector.curves()[level][:, None, None]
       mask_noise = _uniform(keys, 2 * k + 2, y.shape[1:])
       mask = draw_mask(importance, gamma, mask_noise)
-      bits, y_tilde = bits * mask, y_tilde * mask
       selected = mask.mean((1, 2, 3))
+    mean, scale = self._gaussian(side, y_tilde, mask, step, inverse)
+    centred = y_tilde if mean is None else y_tilde - mean / step
+    bits = to_bits(normal_likelihood(centred, scale / step))
+    if mask is not None:
+      bits = bits * mask
+    y_hat = self._fill(y_tilde, mask, mean, step) * inverse
     synthesis = type(self).synthesis
     if self.remat:
       synthesis = nn.remat(synthesis)
-    x_hat = synthesis(self, y_tilde * iqv[level][:, None, None])
-    return LevelOutput(x_hat, bits.sum((1, 2, 3)), selected)
+    return LevelOutput(synthesis(self, y_hat), bits.sum((1, 2, 3)), selected)
+
+  def _fill(self, y_tilde, mask, mean, step):
+    """y_tilde, with what the decoder puts where nothing is selected."""
+    if mask is None:
+      return y_tilde
+    filled = y_tilde * mask
+    if mean is None or self.config.unselected == "zero":
+      return filled
+    return filled + (1 - mask) * mean / step
+
+  def _gaussian(self, side, y_tilde, mask, step, inverse):
+    """(mean, scale) as the decoder will have them, but for the noise.
+
+    Unselected elements enter the context with their means, which depend on
+    the means before them. Training takes these from a first pass that has
+    zeros there, and lets no gradient through it.
+    """
+    known = y_tilde if mask is None else y_tilde * mask
+    mean, scale = self.gaussian(side, known * inverse)
+    if (
+      mask is None
+      or self.config.unselected == "zero"
+      or not self.base.has_context
+    ):
+      return mean, scale
+    first = jax.lax.stop_gradient(mean)
+    known = self._fill(y_tilde, mask, first, step)
+    return self.gaussian(side, known * inverse)
 
 
 def _uniform(keys: jax.Array, stream: int, shape: tuple[int, ...]):

@@ -17,6 +17,14 @@ from sclc_jax.nn.conv import add_bias, conv, conv_down, conv_up
 from sclc_jax.nn.gdn import GDN
 
 _xavier = nn.initializers.xavier_uniform()
+# The leaky ReLU's slope, 13 / 2 ** 6, is near TensorFlow's 0.2 and exact in
+# the integers of the control path.
+LEAK_FACTOR, LEAK_BITS = 13, 6
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+  """max(x, 13/64 x)."""
+  return nn.leaky_relu(x, LEAK_FACTOR / 2**LEAK_BITS)
 
 
 class Conv(nn.Module):
@@ -108,37 +116,87 @@ class Synthesis(nn.Module):
 
 
 class HyperAnalysis(nn.Module):
-  """|y| [B, h, w, M] to z [B, h/4, w/4, N]."""
+  """y [B, h, w, M] to z [B, h/4, w/4, N].
+
+  Attributes:
+    N: width.
+    signed: reads y itself under leaky ReLUs (arXiv 1809.02736), not |y| under
+      ReLUs (1802.01436).
+  """
 
   N: int
+  signed: bool = False
 
   @nn.compact
   def __call__(self, y: jax.Array) -> jax.Array:
-    z = nn.relu(Conv(self.N, 3, name="conv_0")(jnp.abs(y)))
-    z = nn.relu(Conv(self.N, 5, "down", name="conv_1")(z))
+    activate = leaky_relu if self.signed else nn.relu
+    z = y if self.signed else jnp.abs(y)
+    z = activate(Conv(self.N, 3, name="conv_0")(z))
+    z = activate(Conv(self.N, 5, "down", name="conv_1")(z))
     return Conv(self.N, 5, "down", name="conv_2")(z)
 
 
 class HyperSynthesis(nn.Module):
-  """z_tilde [B, h/4, w/4, N] to (scale [B, h, w, M], features [B, h, w, N]).
+  """z_tilde [B, h/4, w/4, N] to (output [B, h, w, C], features [B, h, w, F]).
 
   `features` are the penultimate features that the importance map reads.
+
+  Attributes:
+    widths: of the three layers; the last two are F and C.
+    signed: leaky ReLUs between the layers and none at the end (arXiv
+      1809.02736), not ReLUs everywhere (1802.01436).
+    kernel_init: of the last layer.
+    bias_init: of the last layer.
   """
 
-  N: int
-  M: int
-  start: str = "xavier"
+  widths: tuple[int, int, int]
+  signed: bool = False
+  kernel_init: Any = _xavier
+  bias_init: Any = nn.initializers.zeros
 
   @nn.compact
   def __call__(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    z = nn.relu(Conv(self.N, 5, "up", name="conv_0")(z))
-    features = nn.relu(Conv(self.N, 5, "up", name="conv_1")(z))
+    activate = leaky_relu if self.signed else nn.relu
+    z = activate(Conv(self.widths[0], 5, "up", name="conv_0")(z))
+    features = activate(Conv(self.widths[1], 5, "up", name="conv_1")(z))
+    out = Conv(
+      self.widths[2],
+      3,
+      kernel_init=self.kernel_init,
+      bias_init=self.bias_init,
+      name="conv_2",
+    )(features)
+    return out if self.signed else nn.relu(out), features
 
-    def bias_init(rng, shape, dtype=jnp.float32):
-      del rng
-      if self.start == "xavier":
-        return jnp.zeros(shape, dtype)
-      return jnp.asarray(wavelet.cascade(self.N, self.M)[1], dtype)
 
-    scale = Conv(self.M, 3, bias_init=bias_init, name="conv_2")(features)
-    return nn.relu(scale), features
+def scale_bias(start: str, N: int, M: int) -> Any:
+  """Initial bias of a layer that gives scales [M]: what y is expected to be."""
+
+  def bias(rng, shape, dtype=jnp.float32):
+    del rng, shape
+    return jnp.asarray(_deviations(start, N, M), dtype)
+
+  return bias
+
+
+def gaussian_inits(start: str, N: int, M: int) -> tuple[Any, Any]:
+  """Kernel and bias initialisers of a layer that gives means, then scales.
+
+  Under the wavelet start the means start at zero, the scales as
+  `scale_bias` has them.
+  """
+
+  def kernel(rng, shape, dtype=jnp.float32):
+    random = _xavier(rng, shape, dtype)
+    return random if start == "xavier" else random.at[..., :M].set(0)
+
+  def bias(rng, shape, dtype=jnp.float32):
+    del rng, shape
+    scales = jnp.asarray(_deviations(start, N, M), dtype)
+    return jnp.concatenate([jnp.zeros(M, dtype), scales])
+
+  return kernel, bias
+
+
+def _deviations(start: str, N: int, M: int) -> Any:
+  return jnp.zeros(M) if start == "xavier" else wavelet.cascade(N, M)[1]

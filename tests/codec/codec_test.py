@@ -25,9 +25,9 @@ def test_decoder_finds_the_symbols_that_the_encoder_wrote(codec, photo):
   analysis = codec.analyse(photo)
   data = codec.encode(analysis, 3.25)
   header, z_data, _ = bitstream.unpack(data)
-  z, scale, mask = codec._decode_control(header, z_data)
+  z, side, mask = codec._decode_control(header, z_data)
   np.testing.assert_array_equal(z, analysis.z)
-  np.testing.assert_array_equal(scale, analysis.scale)
+  np.testing.assert_array_equal(side, analysis.side)
   np.testing.assert_array_equal(mask, codec.mask(analysis, 3.25))
 
 

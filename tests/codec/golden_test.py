@@ -1,12 +1,14 @@
 """Files of every released format version, decoded by every later one.
 
-`python tests/codec/golden_test.py` writes the set of the present version; a
-set that was released is never written again.
+`python tests/codec/golden_test.py BASE` writes the set of a base model at the
+present version; a set that was released is never written again. The
+hyperprior's lie in the version's folder, the others' in folders of their own.
 """
 
 import hashlib
 import json
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -15,9 +17,10 @@ from sclc_jax.codec import bitstream
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.images import load_image, png_bytes
 from sclc_jax.codec.model_file import read_model
+from sclc_jax.config import BASES
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
-FILES = sorted(GOLDEN.glob("v*/*.sclc"))
+FILES = sorted(GOLDEN.glob("v*/**/*.sclc"))
 
 
 def symbols_digest(codec: Codec, data: bytes) -> str:
@@ -31,12 +34,14 @@ def symbols_digest(codec: Codec, data: bytes) -> str:
 
 
 def test_every_format_version_has_its_files():
-  versions = {path.parent.name for path in FILES}
-  assert versions == {f"v{i}" for i in range(1, bitstream.VERSION + 1)}
+  folders = {str(path.parent.relative_to(GOLDEN)) for path in FILES}
+  versions = [f"v{i}" for i in range(1, bitstream.VERSION + 1)]
+  others = [f"v{bitstream.VERSION}/{base}" for base in BASES[1:]]
+  assert folders == {*versions, *others}
 
 
 @pytest.mark.parametrize(
-  "path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}"
+  "path", FILES, ids=lambda p: str(p.relative_to(GOLDEN).with_suffix(""))
 )
 def test_golden_file_decodes_to_the_same_symbols_and_picture(path):
   codec = Codec(read_model(path.parent / "model.sclcm"))
@@ -49,26 +54,41 @@ def test_golden_file_decodes_to_the_same_symbols_and_picture(path):
   assert np.abs(found - wanted).max() <= 1
 
 
-def _write() -> None:
+def _random_params(config):
+  """Untrained parameters under which mean, scale and mask vary."""
   import jax
+
+  from sclc_jax.models.variable_rate import init_params
+
+  params = jax.device_get(init_params(config, 3))
+  rng = np.random.default_rng(4)
+  base, selector = params["base"], params["selector"]
+  layers = [*base["hyper_synthesis"].values(), selector["head"]]
+  context = base.get("context_model", {})
+  layers += [context[key] for key in context if key.startswith("conv")]
+  for layer in layers:
+    noise = rng.normal(0, 0.3, layer["bias"].shape)
+    layer["bias"] = layer["bias"] + noise
+    layer["kernel"] = layer["kernel"] * 1.5
+    if config.base != "hyperprior":  # its means start at zero
+      noise = rng.normal(0, 0.1, layer["kernel"].shape)
+      layer["kernel"] = layer["kernel"] + noise
+  selector["gamma"] = rng.gamma(2, 0.5, selector["gamma"].shape)
+  return params
+
+
+def _write(base: str) -> None:
   import skimage.data
 
   from sclc_jax.codec.model_file import freeze, save_model
   from sclc_jax.config import ModelConfig
-  from sclc_jax.models.variable_rate import init_params
 
   folder = GOLDEN / f"v{bitstream.VERSION}"
+  if base != BASES[0]:
+    folder = folder / base
   folder.mkdir(parents=True)
-  config = ModelConfig(N=8, M=12, init="wavelet", table_init="geometric")
-  params = jax.device_get(init_params(config, 3))
-  rng = np.random.default_rng(4)  # so that scale and mask vary
-  prior, selector = params["base"]["hyper_synthesis"], params["selector"]
-  for layer in (*prior.values(), selector["head"]):
-    shape = layer["bias"].shape
-    layer["bias"] = layer["bias"] + rng.normal(0, 0.3, shape)
-    layer["kernel"] = layer["kernel"] * 1.5
-  selector["gamma"] = rng.gamma(2, 0.5, selector["gamma"].shape)
-  model = freeze(config, params)
+  config = ModelConfig(base, 8, 12, init="wavelet", table_init="geometric")
+  model = freeze(config, _random_params(config))
   save_model(model, folder / "model.sclcm")
   codec = Codec(model)
   photo = skimage.data.astronaut()[:128, 160:320]
@@ -88,4 +108,4 @@ def _write() -> None:
 
 
 if __name__ == "__main__":
-  _write()
+  _write(sys.argv[1])

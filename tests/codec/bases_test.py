@@ -1,0 +1,154 @@
+"""What every base model must do, held against the float model."""
+
+import dataclasses
+
+import jax
+import mutate
+import numpy as np
+import pytest
+
+from sclc_jax.codec import control
+from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.context import coding_groups
+from sclc_jax.codec.model_file import read_model, save_model
+from sclc_jax.codec.tables import INDEX_BOUNDS
+from sclc_jax.config import BASES
+from sclc_jax.models.variable_rate import VariableRate
+
+MEANS = BASES[1:]
+
+
+@pytest.fixture(scope="module", params=BASES)
+def codec(request, model_of) -> Codec:
+  return Codec(model_of(request.param))
+
+
+@pytest.fixture(scope="module", params=MEANS)
+def mean_codec(request, model_of) -> Codec:
+  return Codec(model_of(request.param))
+
+
+def _with(codec: Codec, **changes) -> Codec:
+  config = dataclasses.replace(codec.model.config, **changes)
+  return Codec(dataclasses.replace(codec.model, config=config))
+
+
+def _float_gaussian(codec: Codec, found, step: int):
+  """(mean, scale) of the float model, given what was decoded."""
+  model = VariableRate(codec.model.config)
+
+  def gaussian(params, z, y_hat):
+    variables = {"params": params}
+    side, _ = model.apply(variables, z, method="prior")
+    return model.apply(variables, side, y_hat, method="gaussian")
+
+  mean, scale = jax.jit(gaussian)(
+    codec.model.params, found.z[None].astype(np.float32), found.y_hat[None]
+  )
+  mean = np.zeros(1) if mean is None else np.asarray(mean[0])
+  return mean, np.asarray(scale[0])
+
+
+@pytest.mark.parametrize("quality", [1, 4.5, 8])
+def test_decoder_finds_the_symbols_that_the_encoder_wrote(
+  codec, photo, quality
+):
+  analysis = codec.analyse(photo)
+  found = codec.symbols(codec.encode(analysis, quality))
+  np.testing.assert_array_equal(found.z, analysis.z)
+  mask = codec.mask(analysis, quality)
+  np.testing.assert_array_equal(found.mask, mask)
+  assert 0 < mask.mean() < 1
+  step = codec.quality_step(quality)
+  qv, iqv = codec.model.steps[:, step]
+  error = (analysis.y / qv - found.y_hat / iqv)[mask]
+  assert np.abs(error).max() < 0.5 + 1e-3
+
+
+def test_y_hat_is_that_of_the_papers_formula(mean_codec, photo):
+  step = mean_codec.quality_step(5.25)
+  qv, iqv = mean_codec.model.steps[:, step]
+  for unselected in ("mean", "zero"):
+    codec = _with(mean_codec, unselected=unselected)
+    analysis = codec.analyse(photo)
+    found = codec.symbols(codec.encode(analysis, 5.25))
+    mean, _ = _float_gaussian(codec, found, step)
+    assert np.abs(mean).max() > 0.3
+    expected = (np.round((analysis.y - mean) / qv) + mean / qv) * iqv
+    filled = mean / qv * iqv if unselected == "mean" else 0.0
+    expected = np.where(found.mask, expected, filled)
+    # A rounding that is near a tie may fall to the other side.
+    differ = np.abs(found.y_hat - expected) > 0.02
+    assert differ.mean() < 0.01
+
+
+def test_table_indexes_are_those_of_the_float_model(codec, photo):
+  found = codec.symbols(codec.compress(photo, 6.5))
+  step = codec.quality_step(6.5)
+  _, scale = _float_gaussian(codec, found, step)
+  ratio = scale / codec.model.steps[0, step]
+  h, w, channels = found.mask.shape
+  order = np.arange(h * w)
+  if codec.model.context is not None:
+    groups = coding_groups(codec.model.context.order, h, w)
+    order = np.concatenate(groups)
+  chosen = found.mask.reshape(-1, channels)[order]
+  ratio = ratio.reshape(-1, channels)[order][chosen]
+  expected = np.searchsorted(INDEX_BOUNDS, ratio)
+  differ = found.index != expected
+  assert differ.mean() < 0.02
+  assert np.abs(found.index - expected).max() <= 1
+  assert np.unique(expected).size > 10
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 70, 3), (130, 67)])
+def test_any_size_comes_back_at_its_size(codec, shape):
+  image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+  for quality in (1, 6.5):
+    out = codec.decompress(codec.compress(image, quality))
+    assert out.shape == shape and out.dtype == np.uint8
+
+
+def test_engines_make_and_read_the_same_file(codec, photo):
+  pytest.importorskip("tensorflow_compression")
+  other = Codec(codec.model, "tfc")
+  data = codec.compress(photo, 5)
+  assert data == other.compress(photo, 5)
+  np.testing.assert_array_equal(other.decompress(data), codec.decompress(data))
+
+
+def test_control_path_is_exact_whatever_the_order_of_sums(codec):
+  path = codec.model.control
+  rng = np.random.default_rng(1)
+  z = rng.integers(-20, 21, (3, 2, codec.model.config.N))
+  order = rng.permutation(codec.model.config.N)
+  first = dataclasses.replace(
+    path.convs[0], weight=path.convs[0].weight[:, :, order]
+  )
+  permuted = dataclasses.replace(path, convs=(first, *path.convs[1:]))
+  for a, b in zip(path.prior(z), permuted.prior(z[..., order])):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_every_partial_sum_of_the_control_path_is_bounded(codec):
+  inputs = (control.Z_MAX, control.ACTIVATION_MAX, control.ACTIVATION_MAX)
+  for conv, largest in zip(codec.model.control.convs, inputs):
+    sums = np.abs(conv.weight.astype(np.int64)).sum((0, 1, 2)) * largest
+    assert (sums + np.abs(conv.bias) < 2**53).all()
+
+
+def test_model_file_round_trips(codec, photo, tmp_path):
+  path = tmp_path / "m.sclcm"
+  save_model(codec.model, path)
+  model = read_model(path)
+  assert model.fingerprint == codec.model.fingerprint
+  assert Codec(model).compress(photo, 3) == codec.compress(photo, 3)
+
+
+def test_damaged_files_end_in_an_error_or_a_picture(mean_codec, photo):
+  codec = Codec(mean_codec.model, max_pixels=mutate.MAX_PIXELS)
+  files = [codec.compress(x, 3.5) for x in (photo[:64, :64], photo[:70, :33])]
+  outcomes, slowest, gained = mutate.run(codec, files, 100)
+  assert sum(outcomes.values()) == 100
+  assert outcomes["picture"] < 10 and len(outcomes) > 4
+  assert slowest < 20 and gained < 1024
