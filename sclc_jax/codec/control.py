@@ -16,7 +16,9 @@ import functools
 import numpy as np
 
 from sclc_jax.codec.tables import INDEX_BOUNDS
+from sclc_jax.codec.tiles import at_step, bands, tiles
 
+STRIDE = 64  # of z, in pixels
 STEPS_PER_LEVEL = 64
 ACTIVATION_BITS = 12  # fractional bits of activations
 ACTIVATION_MAX = 2**22 - 1  # activations are clipped here: 1024
@@ -28,6 +30,9 @@ RECIPROCAL_BITS = 16
 RECIPROCAL_MAX = 2**26 - 1
 IMPORTANCE_BITS = 20
 _EXACT = 2**53
+_TILE = 32  # positions of z a side, for bounded memory
+# A block of 4x4 scales reads z from two positions before to one after.
+_MARGIN = (2, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,33 +165,67 @@ class ControlPath:
       z_hat: integers [h, w, N], |z| <= Z_MAX.
 
     Returns:
-      scale [4h, 4w, M] int64 in [0, SCALE_MAX] with SCALE_BITS; importance
+      scale [4h, 4w, M] int32 in [0, SCALE_MAX] with SCALE_BITS; importance
       likewise in [0, 2**IMPORTANCE_BITS], or None.
     """
+    rows, columns = z_hat.shape[:2]
+    shape = (4 * rows, 4 * columns, self.convs[2].bias.size)
+    scale = np.empty(shape, np.int32)
+    importance = None if self.head is None else np.empty(shape, np.int32)
+    for tile in tiles(rows, columns, _TILE, _MARGIN):
+      found = self._prior(z_hat[tile.source])
+      inner, target = (
+        tuple(slice(4 * s.start, 4 * s.stop) for s in part)
+        for part in (tile.inner, tile.target)
+      )  # of y, 4 positions each
+      scale[target] = found[0][inner]
+      if importance is not None:
+        importance[target] = found[1][inner]
+    return scale, importance
+
+  def _prior(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     x = np.clip(z_hat, -Z_MAX, Z_MAX).astype(np.float64)
     x = _activate(_up(x, self.convs[0]), self.convs[0].shift - ACTIVATION_BITS)
     features = _activate(_up(x, self.convs[1]), self.convs[1].shift)
     acc = _same(features, self.convs[2])
     drop = self.convs[2].shift + ACTIVATION_BITS - SCALE_BITS
-    scale = np.clip(_rescale(acc, drop), 0, SCALE_MAX).astype(np.int64)
+    scale = np.clip(_rescale(acc, drop), 0, SCALE_MAX)
     if self.head is None:
       return scale, None
     drop = self.head.shift + ACTIVATION_BITS - IMPORTANCE_BITS
     raw = _rescale(_same(features, self.head), drop) + 2 ** (
       IMPORTANCE_BITS - 1
     )
-    return scale, np.clip(raw, 0, 2**IMPORTANCE_BITS).astype(np.int64)
+    return scale, np.clip(raw, 0, 2**IMPORTANCE_BITS)
 
-  def mask(self, importance: np.ndarray | None, step: int, shape) -> np.ndarray:
-    """Selected elements [h, w, M] bool at a quality step."""
-    if importance is None:
-      return np.ones(shape, bool)
-    return importance > self.thresholds[step]
+  def mask(
+    self, importance: np.ndarray | None, step: int | np.ndarray, shape
+  ) -> np.ndarray:
+    """Selected elements [h, w, M] bool at a quality step, or steps [h, w]."""
+    mask = np.ones(shape, bool)
+    if importance is not None:
+      for rows in bands(shape):
+        threshold = at_step(self.thresholds, step, rows)
+        np.greater(importance[rows], threshold, out=mask[rows])
+    return mask
 
-  def index(self, scale: np.ndarray, mask: np.ndarray, step: int) -> np.ndarray:
-    """Table index, int32 [n], of the selected elements in raster order."""
-    product = (scale * self.reciprocals[step].astype(np.int64))[mask]
-    return np.searchsorted(_BOUNDS, product, side="left").astype(np.int32)
+  def index(
+    self, scale: np.ndarray, mask: np.ndarray, step: int | np.ndarray
+  ) -> np.ndarray:
+    """Table index, int32 [n], of the selected elements in raster order.
+
+    Args:
+      scale: [h, w, M] of `prior`.
+      mask: bool [h, w, M].
+      step: a quality step, or steps [h, w].
+    """
+    parts = []
+    for rows in bands(scale.shape):
+      reciprocal = at_step(self.reciprocals, step, rows).astype(np.int64)
+      product = (scale[rows] * reciprocal)[mask[rows]]
+      index = np.searchsorted(_BOUNDS, product, side="left")
+      parts.append(index.astype(np.int32))
+    return np.concatenate(parts)
 
 
 # Bounds between tables at the scale of scale * reciprocal. The first table

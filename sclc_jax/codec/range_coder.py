@@ -38,7 +38,9 @@ class RangeTables:
     return np.append(np.flatnonzero(self.cdf < 0), self.cdf.size)
 
 
-@numba.njit("uint8[:](int32[:], int64[:], int32[:], int32[:])", cache=True)
+@numba.njit(
+  "uint8[:](int32[:], int64[:], int32[:], int32[:])", cache=True, nogil=True
+)
 def _encode(cdf, starts, symbols, indexes):
   out = np.empty(symbols.size * 2 + 64, np.uint8)
   n = 0
@@ -133,7 +135,9 @@ def _encode(cdf, starts, symbols, indexes):
 
 
 @numba.njit(
-  "boolean(int32[:], int64[:], uint8[:], int32[:], int32[:])", cache=True
+  "boolean(int32[:], int64[:], uint8[:], int32[:], int32[:])",
+  cache=True,
+  nogil=True,
 )
 def _decode(cdf, starts, data, indexes, out):
   at = 0
@@ -225,13 +229,16 @@ class _Engine:
       )
     if symbols.size == 0:
       return b""
-    values = symbols.astype(np.int64) - tables.cdf_offset[indexes]
-    if np.abs(values).max() >= 2**30:
+    reach = int(np.abs(tables.cdf_offset).max())
+    farthest = max(-int(symbols.min()), int(symbols.max())) + reach
+    if farthest >= 2**30:
       raise ValueError(
-        f"symbols must lie within 2**30 of their table, got one "
-        f"{np.abs(values).max()} away."
+        "symbols must lie within 2**30 of their table, got one up to "
+        f"{farthest} away."
       )
-    return self._encode(tables, values.astype(np.int32), indexes)
+    values = symbols.astype(np.int32)
+    values -= tables.cdf_offset[indexes]
+    return self._encode(tables, values, indexes)
 
   def decode(
     self, tables: RangeTables, data: bytes, indexes: np.ndarray
@@ -244,8 +251,9 @@ class _Engine:
     indexes = self._indexes(tables, indexes)
     if indexes.size == 0:
       return np.zeros(0, np.int32)
-    values = self._decode(tables, data, indexes).astype(np.int64)
-    return (values + tables.cdf_offset[indexes]).astype(np.int32)
+    values = self._decode(tables, data, indexes)
+    values += tables.cdf_offset[indexes]  # wraps where damaged, as a cast does
+    return values
 
   def _indexes(self, tables, indexes):
     indexes = np.ascontiguousarray(indexes, np.int32)
@@ -264,7 +272,7 @@ class _Portable(_Engine):
 
   def _decode(self, tables, data, indexes):
     out = np.empty(indexes.size, np.int32)
-    coded = np.array(np.frombuffer(data, np.uint8))
+    coded = np.array(np.frombuffer(data, np.uint8))  # writable, as declared
     cdf = np.array(tables.cdf, np.int32)
     if not _decode(cdf, tables.starts, coded, indexes, out):
       raise CorruptStreamError(
