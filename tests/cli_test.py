@@ -68,6 +68,10 @@ def test_a_bad_input_does_not_stop_the_others(folder, capsys):
     (("compress", "nothing"), "nothing"),
     (("compress", "a.png", "--quality", "0.5"), "[1, 8]"),
     (("compress", "a.png", "--quality", "nan"), "[1, 8]"),
+    (("compress", "float.tiff"), "32 bits"),
+    (("compress", "a.png", "--max-pixels", "99"), "99"),
+    (("compress", "a.png", "--quality-map", "none.png"), "none.png"),
+    (("evaluate", "--images", "alpha", "--quiet"), "flatten"),
     (("compress", "a.png", "-o", "no/such/folder.sclc"), "cannot write"),
     (("decompress", "png.sclc"), "PNG"),
     (("decompress", "empty.sclc"), "empty"),
@@ -88,6 +92,9 @@ def test_bad_input_gives_one_clear_line(
   (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
   (folder / "png.sclc").write_bytes(whole)
   (folder / "nothing").mkdir()
+  (folder / "alpha").mkdir()
+  Image.fromarray(np.zeros((9, 9, 4), np.uint8)).save("alpha/alpha.png")
+  Image.fromarray(np.zeros((9, 9), np.float32)).save("float.tiff")
   (folder / "other.sclc").write_bytes(Codec(other_model).compress(photo, 2))
   before = sorted(folder.rglob("*"))
   assert _run(*args, "--model", "m.sclcm") == 1
@@ -100,12 +107,57 @@ def test_unknown_model_is_named(folder, capsys):
   assert "'nope'" in _error(capsys)
 
 
-def test_alpha_and_16_bits_are_refused(folder, capsys):
-  Image.fromarray(np.zeros((9, 9, 4), np.uint8)).save("alpha.png")
-  Image.fromarray(np.zeros((9, 9), np.uint16)).save("deep.png")
-  for name, word in (("alpha.png", "flatten"), ("deep.png", "8 bits")):
-    assert _run("compress", name, "--model", "m.sclcm") == 1
-    assert word in _error(capsys)
+def test_what_is_converted_is_said_aloud(folder, capsys, photo):
+  rng = np.random.default_rng(0)
+  Image.fromarray(rng.integers(0, 65536, (9, 9), np.uint16)).save("deep.png")
+  frames = [Image.fromarray(photo[i:, :60]) for i in (0, 1)]
+  frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
+  for name, words in (("deep.png", "16 bits"), ("moving.gif", "2 pictures")):
+    assert _run("compress", name, "--model", "m.sclcm") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and words in lines[0] and name in lines[0]
+
+
+def test_alpha_and_metadata_come_back(folder, capsys, photo):
+  alpha = np.arange(photo[..., 0].size).reshape(photo.shape[:2]) % 251
+  image = Image.fromarray(np.dstack([photo, alpha.astype(np.uint8)]))
+  exif = image.getexif()
+  exif[0x0112], exif[0x010F] = 6, "maker"  # orientation: turn it right
+  exif.get_ifd(0x8769)[0x9003] = "2020:02:03 04:05:06"
+  image.save("t.png", exif=exif, icc_profile=b"profile" * 9)
+  plain, kept = ("t.png", "-o", "1.sclc"), ("t.png", "-o", "2.sclc")
+  assert _run("compress", *plain, "--model", "m.sclcm") == 0
+  assert _run("compress", *kept, "--keep-metadata", "--model", "m.sclcm") == 0
+  for i in (1, 2):
+    assert _run("decompress", f"{i}.sclc", "--model", "m.sclcm") == 0
+    back = Image.open(f"{i}.png")
+    assert back.mode == "RGBA" and back.size == photo.shape[:2]
+    np.testing.assert_array_equal(np.asarray(back)[..., 3], np.rot90(alpha, -1))
+  assert back.info["icc_profile"] == b"profile" * 9
+  assert back.getexif().get(0x0112, 1) == 1 and back.getexif()[0x010F]
+  assert back.getexif().get_ifd(0x8769)[0x9003] == "2020:02:03 04:05:06"
+  assert not Image.open("1.png").info.get("icc_profile")
+  capsys.readouterr()
+  assert _run("info", "2.sclc", "--json", "--model", "m.sclcm") == 0
+  info = json.loads(capsys.readouterr().out)
+  assert min(info[f"{name}_bytes"] for name in ("alpha", "icc", "exif")) > 0
+
+
+def test_quality_map_moves_the_quality(folder, capsys, photo):
+  half = np.zeros((2, 4), np.uint8)
+  half[:, :2] = 255
+  Image.fromarray(half).save("map.png")
+  common = ("--model", "m.sclcm", "--quality", 8)
+  args = ("--quality-map", "map.png", "--quality-map-min", 2)
+  assert _run("compress", "a.png", *common, *args) == 0
+  assert _run("compress", "a.png", *common, "-o", "flat.sclc") == 0
+  assert _run("info", "a.sclc", "--json", "--model", "m.sclcm") == 0
+  info = json.loads(capsys.readouterr().out.splitlines()[-1])
+  assert info["quality"] == 8 and info["quality_map_bytes"] < 12
+  assert info["bytes"] < (folder / "flat.sclc").stat().st_size
+  assert _run("decompress", "a.sclc", "-o", "x.png", "--model", "m.sclcm") == 0
+  assert _run("compress", "b.png", *common, *args[:3], 9) == 1
+  assert "--quality-map-min" in _error(capsys)
 
 
 _CONFIG = """

@@ -5,22 +5,26 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sclc_jax.codec import bitstream
-from sclc_jax.codec.control import STEPS_PER_LEVEL, Z_MAX
+from sclc_jax.codec import bitstream, quality_map, sections
+from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
 from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
+from sclc_jax.codec.tiles import tiles
 from sclc_jax.models.variable_rate import VariableRate
 
-STRIDE = 64  # of z, in pixels
-_STRIP_AREA = 6000  # latent positions a strip: 1.5 megapixels
-_MARGIN = 4  # latent rows that a strip's edge can influence, rounded up
+# A tile is 1024x1024 pixels. How far its edge reaches in, in positions of the
+# grid (before, after), follows from the kernels: y[i] reads pixels 16 i - 15 to
+# 16 i + 45, z[i] reads y from 4 i - 4 to 4 i + 10, and the block of 16 pixels
+# at i reads y from i - 2 to i + 1.
+_TILE = 64  # positions of y a side
+_MARGINS = {"analysis": (1, 2), "hyper_analysis": (1, 2), "synthesis": (2, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Analysis:
   """What all qualities of one image share.
 
   y is float32 [h, w, M], z int32 [h/4, w/4, N]; side and importance are the
-  integers of the control path; `z_data` is z, coded.
+  int32 of the control path; `z_data` is z, coded; `sections` are alpha and
+  metadata, coded.
   """
 
   height: int
@@ -39,18 +44,21 @@ class Analysis:
   z_data: bytes
   side: np.ndarray
   importance: np.ndarray | None
+  sections: Mapping[int, bytes] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Symbols:
   """What a file decodes to, the same on every machine.
 
-  z int32 [h/4, w/4, N]; mask bool [h, w, M]; of the n selected elements, in
+  step is the quality step, or int32 [h, w] where there is a quality map; z
+  int32 [h/4, w/4, N]; mask bool [h, w, M]; of the n selected elements, in
   coding order, the table index and the symbol y, int32 [n]; y_hat float32
   [h, w, M], what the synthesis takes.
   """
 
   header: bitstream.Header
+  step: int | np.ndarray
   z: np.ndarray
   mask: np.ndarray
   index: np.ndarray
@@ -66,17 +74,6 @@ def _apply(config, method, params, x):
   if method == "synthesis":
     out = jnp.round(jnp.clip((out + 1.0) * 127.5, 0, 255)).astype(jnp.uint8)
   return out[0]
-
-
-def _strips(rows: int, size: int) -> Iterator[tuple[int, int, int, int]]:
-  """Overlapping strips (start, stop, first and last row to keep)."""
-  keep = 0
-  while keep < rows:
-    start = max(0, min(keep - _MARGIN, rows - size))
-    stop = min(start + size, rows)
-    end = rows if stop == rows else stop - _MARGIN
-    yield start, stop, keep, end
-    keep = end
 
 
 class Codec:
@@ -100,20 +97,24 @@ class Codec:
     self._max_pixels = max_pixels
     self._params = jax.tree.map(jnp.asarray, model.params)
 
-  def analyse(self, image: np.ndarray) -> Analysis:
+  def analyse(
+    self, image: np.ndarray, metadata: Mapping[str, bytes] | None = None
+  ) -> Analysis:
     """Transforms an image once, for any number of qualities.
 
     Args:
-      image: uint8 [H, W, 3] or [H, W] (gray), at least 1x1.
+      image: uint8 [H, W, 3] or [H, W] (gray), at least 1x1; [H, W, 4] and
+        [H, W, 2] are these with alpha, which is kept exactly.
+      metadata: see `compress`.
     """
     image = np.asarray(image)
-    gray = image.ndim == 2
+    channels = image.shape[2] if image.ndim == 3 else 1
     if image.dtype != np.uint8 or not (
-      gray or (image.ndim == 3 and image.shape[2] == 3)
+      image.ndim == 2 or (image.ndim == 3 and 2 <= channels <= 4)
     ):
       raise ValueError(
-        "an image is uint8 [H, W, 3] or [H, W], got "
-        f"{image.dtype} {list(image.shape)}."
+        "an image is uint8 [H, W, 3] or [H, W], or with alpha [H, W, 4] or "
+        f"[H, W, 2], got {image.dtype} {list(image.shape)}."
       )
     height, width = image.shape[:2]
     if not (height and width) or height * width > self._max_pixels:
@@ -121,70 +122,108 @@ class Codec:
         f"the image has {width}x{height} pixels; 1 to {self._max_pixels} can "
         "be coded (raise max_pixels, --max-pixels)."
       )
-    rgb = np.repeat(image[..., None], 3, -1) if gray else image
-    pad = [(0, -n % STRIDE) for n in (height, width)]
-    y = self._analysis(np.pad(rgb, (*pad, (0, 0)), mode="edge"))
-    z = np.asarray(self._run("hyper_analysis", y))
-    z = np.clip(np.round(z), -Z_MAX, Z_MAX).astype(np.int32)
+    extra = sections.encode_metadata(metadata or {})
+    if channels in (2, 4):
+      extra[bitstream.ALPHA] = sections.encode_alpha(image[..., -1])
+      image = image[..., 0] if channels == 2 else image[..., :3]
+    y = self._analysis(image)
+    z = self._hyper_analysis(y)
     z_data = self._engine.encode(
       self.model.z_tables, z.ravel(), self._z_indexes(z.shape)
     )
     side, importance = self.model.control.prior(z)
-    colour = bitstream.GRAY if gray else bitstream.RGB
-    return Analysis(height, width, colour, y, z, z_data, side, importance)
+    colour = bitstream.GRAY if image.ndim == 2 else bitstream.RGB
+    return Analysis(
+      height, width, colour, y, z, z_data, side, importance, extra
+    )
 
-  def encode(self, analysis: Analysis, quality: float = 4.0) -> bytes:
-    """Codes an analysed image at one quality: the bytes of an .sclc file."""
-    step = self.quality_step(quality)
+  def encode(
+    self, analysis: Analysis, quality: float | np.ndarray = 4.0
+  ) -> bytes:
+    """Codes an analysed image at one quality: the bytes of an .sclc file.
+
+    Args:
+      analysis: of `analyse`.
+      quality: see `compress`.
+    """
+    high, found = self._quality_steps(quality, analysis.height, analysis.width)
+    extra = dict(analysis.sections)
+    step: int | np.ndarray = high
+    if found is not None:
+      extra[bitstream.QUALITY_MAP] = quality_map.encode(found, self._engine)
+      step = found.steps()
     mask = self.model.control.mask(analysis.importance, step, analysis.y.shape)
     y, y_data = self._latents.encode(analysis.y, analysis.side, mask, step)
     header = bitstream.Header(
       self.model.fingerprint,
       analysis.colour,
-      step,
+      high,
       analysis.height,
       analysis.width,
       len(analysis.z_data),
       len(y_data),
       bitstream.symbols_check(analysis.z, y),
     )
-    return bitstream.pack(header, analysis.z_data, y_data)
+    return bitstream.pack(header, analysis.z_data, y_data, extra)
 
-  def compress(self, image: np.ndarray, quality: float = 4.0) -> bytes:
+  def compress(
+    self,
+    image: np.ndarray,
+    quality: float | np.ndarray = 4.0,
+    metadata: Mapping[str, bytes] | None = None,
+  ) -> bytes:
     """Image to the bytes of an .sclc file.
 
     Args:
-      image: uint8 [H, W, 3] or [H, W].
-      quality: in [1, L], rounded to the nearest 1/64.
+      image: uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
+      quality: in [1, L], rounded to the nearest 1/64; or an array of them of
+        any size [h, w], stretched over the image: a quality for each place,
+        averaged over squares of 64x64 pixels and rounded to 16 steps between
+        the lowest and the highest of these averages.
+      metadata: bytes of an `icc` profile and an `exif` block to keep.
     """
-    self.quality_step(quality)
-    return self.encode(self.analyse(image), quality)
+    self._check_quality(quality)
+    return self.encode(self.analyse(image, metadata), quality)
 
   def decompress(self, data: bytes) -> np.ndarray:
-    """The bytes of an .sclc file to an image, uint8 [H, W, 3] or [H, W].
+    """The bytes of an .sclc file to an image of the shape that was compressed.
+
+    Returns:
+      uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
 
     Raises:
       ValueError: the file is damaged, or was made with another model.
     """
     found = self.symbols(data)
     header = found.header
-    image = self._synthesis(found.y_hat)[: header.height, : header.width]
-    if header.colour == bitstream.GRAY:
-      image = np.round(image.astype(np.float32).mean(-1)).astype(np.uint8)
-    return np.ascontiguousarray(image)
+    extra = bitstream.read_sections(header, data)
+    alpha = None
+    if bitstream.ALPHA in extra:
+      alpha = sections.decode_alpha(
+        extra[bitstream.ALPHA], header.height, header.width
+      )
+    image = self._synthesis(
+      found.y_hat, header.height, header.width, header.colour
+    )
+    return image if alpha is None else np.dstack([image, alpha])
+
+  def metadata(self, data: bytes) -> dict[str, bytes]:
+    """The `icc` profile and `exif` block that a file keeps, if any."""
+    header = bitstream.unpack(data)[0]
+    return sections.decode_metadata(bitstream.read_sections(header, data))
 
   def symbols(self, data: bytes) -> Symbols:
     """Everything that a file decides before the synthesis; raises likewise."""
     header, z_data, y_data = bitstream.unpack(data)
-    z, side, mask = self._decode_control(header, z_data)
-    index, y, y_hat = self._latents.decode(y_data, side, mask, header.step)
+    step, z, side, mask = self._decode_control(header, z_data, data)
+    index, y, y_hat = self._latents.decode(y_data, side, mask, step)
     if bitstream.symbols_check(z, y) != header.symbols_check:
       raise ValueError(
         "the file is whole, but its symbols do not decode to what was "
         "written; please report this machine and its library versions "
         "('sclc --version')."
       )
-    return Symbols(header, z, mask, index, y, y_hat)
+    return Symbols(header, step, z, mask, index, y, y_hat)
 
   def compress_many(self, images, quality: float = 4.0) -> list[bytes]:
     """`compress` for each image."""
@@ -199,14 +238,18 @@ class Codec:
     header, z_data, _ = bitstream.unpack(data)
     info = describe(header, len(data))
     if header.fingerprint == self.model.fingerprint:
-      mask = self._decode_control(header, z_data)[2]
+      mask = self._decode_control(header, z_data, data)[3]
       info["selected_fraction"] = float(mask.mean())
     return info
 
-  def mask(self, analysis: Analysis, quality: float) -> np.ndarray:
+  def mask(self, analysis: Analysis, quality: float | np.ndarray) -> np.ndarray:
     """The elements coded at a quality, bool [h, w, M]."""
-    step = self.quality_step(quality)
-    return self.model.control.mask(analysis.importance, step, analysis.y.shape)
+    step, found = self._quality_steps(quality, analysis.height, analysis.width)
+    return self.model.control.mask(
+      analysis.importance,
+      step if found is None else found.steps(),
+      analysis.y.shape,
+    )
 
   def quality_step(self, quality: float) -> int:
     """Quality in [1, L] to 64ths of a level above 1."""
@@ -218,7 +261,32 @@ class Codec:
       )
     return round((quality - 1) * STEPS_PER_LEVEL)
 
-  def _decode_control(self, header, z_data):
+  def _check_quality(self, quality: float | np.ndarray) -> None:
+    if np.ndim(quality) not in (0, 2) or not np.size(quality):
+      raise ValueError(
+        "quality is a number or an array [h, w] of numbers, got shape "
+        f"{list(np.shape(quality))}."
+      )
+    for value in (np.min(quality), np.max(quality)):
+      self.quality_step(float(value))
+
+  def _quality_steps(
+    self, quality: float | np.ndarray, height: int, width: int
+  ) -> tuple[int, quality_map.QualityMap | None]:
+    """The highest step, and the map where there is more than one."""
+    self._check_quality(quality)
+    if np.ndim(quality) == 0:
+      return self.quality_step(float(quality)), None
+    grid = quality_map.resample(np.asarray(quality), height, width)
+    grid = np.clip(grid, 1, self.model.top_quality)
+    low, high = (self.quality_step(float(f(grid))) for f in (np.min, np.max))
+    if low == high:
+      return high, None
+    share = ((grid - 1) * STEPS_PER_LEVEL - low) / (high - low)
+    values = np.clip(np.round(share * quality_map.TOP), 0, quality_map.TOP)
+    return high, quality_map.QualityMap(values.astype(np.int32), low, high)
+
+  def _decode_control(self, header, z_data, data):
     if header.fingerprint != self.model.fingerprint:
       raise ValueError(
         f"the file was made with model {header.fingerprint.hex()}, this is "
@@ -246,10 +314,20 @@ class Codec:
       raise bitstream.DamagedFileError(
         "the file's hyper latent is out of range; it is damaged."
       )
+    step = header.step
+    extra = bitstream.read_sections(header, data)
+    if bitstream.QUALITY_MAP in extra:
+      step = quality_map.decode(
+        extra[bitstream.QUALITY_MAP],
+        header.height,
+        header.width,
+        header.step,
+        self._engine,
+      ).steps()
     side, importance = self.model.control.prior(z)
     shape = (*side.shape[:2], self.model.config.M)
-    mask = self.model.control.mask(importance, header.step, shape)
-    return z, side, mask
+    mask = self.model.control.mask(importance, step, shape)
+    return step, z, side, mask
 
   def _z_indexes(self, shape) -> np.ndarray:
     channels = np.arange(shape[2], dtype=np.int32)
@@ -258,25 +336,87 @@ class Codec:
   def _run(self, method: str, x: np.ndarray) -> jax.Array:
     return _apply(self.model.config, method, self._params, x)
 
-  def _in_strips(self, method, x, scale_in, scale_out) -> np.ndarray:
-    rows, columns = x.shape[0] // scale_in, x.shape[1] // scale_in
-    size = rows
-    if rows * columns > 1.5 * _STRIP_AREA:
-      size = min(rows, max(_STRIP_AREA // columns, 4 * _MARGIN))
-    parts = []
-    for start, stop, first, last in _strips(rows, size):
-      part = self._run(method, x[start * scale_in : stop * scale_in])
-      part = np.asarray(part)
-      parts.append(
-        part[(first - start) * scale_out : (last - start) * scale_out]
+  def _analysis(self, image: np.ndarray) -> np.ndarray:
+    """Colour image to y, float32 [h, w, M]; its edges are repeated."""
+    height, width = image.shape[:2]
+    rows, columns = (-(-n // STRIDE) * (STRIDE // 16) for n in (height, width))
+    y = np.empty((rows, columns, self.model.config.M), np.float32)
+
+    def read(row: slice, column: slice) -> np.ndarray:
+      i, j = (
+        np.minimum(np.arange(16 * s.start, 16 * s.stop), n - 1)
+        for s, n in ((row, height), (column, width))
       )
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+      part = image[i[:, None], j]
+      return np.repeat(part[..., None], 3, -1) if part.ndim == 2 else part
 
-  def _analysis(self, padded: np.ndarray) -> np.ndarray:
-    return self._in_strips("analysis", padded, 16, 1)
+    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
+      y[target] = part
 
-  def _synthesis(self, y_hat: np.ndarray) -> np.ndarray:
-    return self._in_strips("synthesis", y_hat, 1, 16)
+    self._in_tiles("analysis", (rows, columns), 1, read, write)
+    return y
+
+  def _hyper_analysis(self, y: np.ndarray) -> np.ndarray:
+    """y to z, int32 [h/4, w/4, N]."""
+    rows, columns = y.shape[0] // 4, y.shape[1] // 4
+    z = np.empty((rows, columns, self.model.config.N), np.int32)
+
+    def read(row: slice, column: slice) -> np.ndarray:
+      return y[_scaled(row, 4), _scaled(column, 4)]
+
+    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
+      z[target] = np.clip(np.round(part), -Z_MAX, Z_MAX)
+
+    self._in_tiles("hyper_analysis", (rows, columns), 1, read, write)
+    return z
+
+  def _synthesis(
+    self, y_hat: np.ndarray, height: int, width: int, colour: int
+  ) -> np.ndarray:
+    """y_hat to the picture, uint8 [H, W, 3], or [H, W] where it is gray."""
+    shape = (height, width) if colour == bitstream.GRAY else (height, width, 3)
+    image = np.empty(shape, np.uint8)
+
+    def read(row: slice, column: slice) -> np.ndarray:
+      return y_hat[row, column]
+
+    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
+      place = image[target]
+      part = part[: place.shape[0], : place.shape[1]]
+      if colour == bitstream.GRAY:
+        part = np.round(part.astype(np.float32).mean(-1))
+      place[:] = part
+
+    self._in_tiles("synthesis", y_hat.shape[:2], 16, read, write)
+    return image
+
+  def _in_tiles(
+    self,
+    method: str,
+    shape: tuple[int, int],
+    scale: int,
+    read: Callable[[slice, slice], np.ndarray],
+    write: Callable[[tuple[slice, slice], np.ndarray], None],
+  ) -> None:
+    """Runs a transform over a grid, in tiles where it is large.
+
+    Args:
+      method: of the model.
+      shape: of the grid.
+      scale: rows of output for each of the grid.
+      read: input of a tile, by rows and columns of the grid.
+      write: takes the rows and columns of output, and what belongs there.
+    """
+    size = _TILE // 4 if method == "hyper_analysis" else _TILE
+    for tile in tiles(*shape, size, _MARGINS[method]):
+      x = read(*tile.source)
+      part = np.asarray(self._run(method, x))
+      inner = tuple(_scaled(s, scale) for s in tile.inner)
+      write(tuple(_scaled(s, scale) for s in tile.target), part[inner])
+
+
+def _scaled(part: slice, factor: int) -> slice:
+  return slice(part.start * factor, part.stop * factor)
 
 
 def describe(header: bitstream.Header, size: int) -> dict:
@@ -291,6 +431,10 @@ def describe(header: bitstream.Header, size: int) -> dict:
     "header_bytes": header.header_bytes,
     "z_bytes": header.z_bytes,
     "y_bytes": header.y_bytes,
+    **{
+      f"{bitstream.SECTION_NAMES[kind]}_bytes": size
+      for kind, size in header.sections
+    },
     "bpp": 8 * size / max(1, header.width * header.height),
   }
 

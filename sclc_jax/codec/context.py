@@ -263,7 +263,7 @@ class ContextState:
     """Means and scales of one group.
 
     Args:
-      side: int64 [n, 10M/3], `ControlPath.prior`'s rows of the positions.
+      side: int [n, 10M/3], `ControlPath.prior`'s rows of the positions.
       positions: int [n], raster numbers.
 
     Returns:
@@ -279,7 +279,7 @@ class ContextState:
     x = _run(masked, x, masked.bias[None])
     if self._empty:
       x = np.repeat(x, positions.size, 1)
-    x = _run(first, x, side, leaky=True)
+    x = _run(first, x, side.astype(np.int64), leaky=True)
     x = _run(second, x, second.bias[None], leaky=True)
     return _run(last, x, last.bias[None], last=True)
 

@@ -16,8 +16,10 @@ import functools
 import numpy as np
 
 from sclc_jax.codec.tables import INDEX_BOUNDS
+from sclc_jax.codec.tiles import at_step, bands, tiles
 from sclc_jax.nn.transforms import LEAK_BITS, LEAK_FACTOR
 
+STRIDE = 64  # of z, in pixels
 STEPS_PER_LEVEL = 64
 ACTIVATION_BITS = 12  # fractional bits of activations
 ACTIVATION_MAX = 2**22 - 1  # activations are clipped here: 1024
@@ -29,6 +31,9 @@ RECIPROCAL_BITS = 16
 RECIPROCAL_MAX = 2**26 - 1
 IMPORTANCE_BITS = 20
 _EXACT = 2**53
+_TILE = 32  # positions of z a side, for bounded memory
+# A block of 4x4 scales reads z from two positions before to one after.
+_MARGIN = (2, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,11 +173,32 @@ class ControlPath:
       z_hat: integers [h, w, N], |z| <= Z_MAX.
 
     Returns:
-      side int64 with SCALE_BITS: the scale [4h, 4w, M] in [0, SCALE_MAX]; or
+      side int32 with SCALE_BITS: the scale [4h, 4w, M] in [0, SCALE_MAX]; or
       means, then scales [4h, 4w, 2M] in +-SCALE_MAX; or what z adds to the
-      first layer of the context model, [4h, 4w, 10M/3]. Importance [4h, 4w, M]
-      in [0, 2**IMPORTANCE_BITS], or None.
+      first layer of the context model, [4h, 4w, 10M/3]. Importance int32
+      [4h, 4w, M] in [0, 2**IMPORTANCE_BITS], or None.
     """
+    rows, columns = z_hat.shape[:2]
+    side = importance = None
+    for tile in tiles(rows, columns, _TILE, _MARGIN):
+      found = self._prior(z_hat[tile.source])
+      if side is None:
+        side, importance = (
+          None
+          if part is None
+          else np.empty((4 * rows, 4 * columns, part.shape[-1]), np.int32)
+          for part in found
+        )
+      inner, target = (
+        tuple(slice(4 * s.start, 4 * s.stop) for s in part)
+        for part in (tile.inner, tile.target)
+      )  # of y, 4 positions each
+      side[target] = found[0][inner]
+      if importance is not None:
+        importance[target] = found[1][inner]
+    return side, importance
+
+  def _prior(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     x = np.clip(z_hat, -Z_MAX, Z_MAX).astype(np.float64)
     first = self.convs[0].shift - ACTIVATION_BITS
     x = self._activate(_up(x, self.convs[0]), first)
@@ -184,14 +210,13 @@ class ControlPath:
     for conv in self.convs[3:]:
       acc = _same(side, conv)
       side = np.clip(_rescale(acc, conv.shift), -SCALE_MAX, SCALE_MAX)
-    side = side.astype(np.int64)
     if self.head is None:
       return side, None
     drop = self.head.shift + ACTIVATION_BITS - IMPORTANCE_BITS
     raw = _rescale(_same(features, self.head), drop) + 2 ** (
       IMPORTANCE_BITS - 1
     )
-    return side, np.clip(raw, 0, 2**IMPORTANCE_BITS).astype(np.int64)
+    return side, np.clip(raw, 0, 2**IMPORTANCE_BITS)
 
   def _activate(self, acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
     x = _rescale(acc, shift)
@@ -199,24 +224,36 @@ class ControlPath:
       return _leak(np.clip(x, -ACTIVATION_MAX, ACTIVATION_MAX))
     return np.clip(x, 0, ACTIVATION_MAX)
 
-  def mask(self, importance: np.ndarray | None, step: int, shape) -> np.ndarray:
-    """Selected elements [h, w, M] bool at a quality step."""
-    if importance is None:
-      return np.ones(shape, bool)
-    return importance > self.thresholds[step]
+  def mask(
+    self, importance: np.ndarray | None, step: int | np.ndarray, shape
+  ) -> np.ndarray:
+    """Selected elements [h, w, M] bool at a quality step, or steps [h, w]."""
+    mask = np.ones(shape, bool)
+    if importance is not None:
+      for rows in bands(shape):
+        threshold = at_step(self.thresholds, step, rows)
+        np.greater(importance[rows], threshold, out=mask[rows])
+    return mask
 
-  def index(self, scale: np.ndarray, mask: np.ndarray, step: int) -> np.ndarray:
-    """Table index, int32 [n], of the selected elements.
+  def index(
+    self, scale: np.ndarray, mask: np.ndarray, step: int | np.ndarray
+  ) -> np.ndarray:
+    """Table index, int32 [n], of the selected elements in raster order.
 
     Args:
-      scale: int64 [..., M] in [0, SCALE_MAX].
+      scale: [..., M] in [0, SCALE_MAX].
       mask: bool, of its shape.
-      step: quality; table[step] must broadcast against scale.
+      step: a quality step, or steps [...].
     """
-    product = (scale * self.reciprocals[step].astype(np.int64))[mask]
-    return np.searchsorted(_BOUNDS, product, side="left").astype(np.int32)
+    parts = []
+    for rows in bands(scale.shape):
+      reciprocal = at_step(self.reciprocals, step, rows).astype(np.int64)
+      product = (scale[rows] * reciprocal)[mask[rows]]
+      index = np.searchsorted(_BOUNDS, product, side="left")
+      parts.append(index.astype(np.int32))
+    return np.concatenate(parts)
 
-  def normal_mean(self, mean: np.ndarray, step: int) -> np.ndarray:
+  def normal_mean(self, mean: np.ndarray, step: int | np.ndarray) -> np.ndarray:
     """floor(mean / QV) with SCALE_BITS, int64; arguments as `index`."""
     return (mean * self.reciprocals[step].astype(np.int64)) >> RECIPROCAL_BITS
 

@@ -1,8 +1,9 @@
 """y to bytes and back, the same way for every base model.
 
-Positions are coded group by group: all at once without a context model, else
-in the groups of its order. Inside a group elements follow in raster order
-(row, column, channel fastest), and only selected ones are coded.
+Positions are coded group by group: without a context model in raster order, a
+few at a time to bound the memory, else in the groups of its order. Inside a
+group elements follow in raster order (row, column, channel fastest), and only
+selected ones are coded.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sclc_jax.codec.context import ContextState, coding_groups
 from sclc_jax.codec.control import SCALE_BITS
 from sclc_jax.codec.model_file import CodecModel
 from sclc_jax.codec.tables import gaussian_tables
+from sclc_jax.codec.tiles import bands
 
 _SYMBOL_MAX = 2**24
 
@@ -41,13 +43,13 @@ class LatentCoder:
     Returns:
       The symbols, int32 [n] in coding order, and their bytes.
     """
-    y = (y / self._model.steps[0, step]).reshape(-1, y.shape[-1])
+    flat = y.reshape(-1, y.shape[-1])
 
-    def quantize(positions, chosen, normal, index):
+    def quantize(positions, chosen, normal, index, at):
       del index
-      centred = y[positions]
+      centred = flat[positions] / self._model.steps[0, at]
       if normal is not None:
-        centred = centred - _as_float(normal)
+        centred -= _as_float(normal)
       symbols = np.round(centred)[chosen]
       return np.clip(symbols, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int32)
 
@@ -65,8 +67,8 @@ class LatentCoder:
     """
     read = self._engine.decoder(gaussian_tables(), data)
 
-    def decode(positions, chosen, normal, index):
-      del positions, chosen, normal
+    def decode(positions, chosen, normal, index, at):
+      del positions, chosen, normal, at
       return read(index)
 
     return self._walk(side, mask, step, decode, True)
@@ -74,14 +76,14 @@ class LatentCoder:
   def _walk(self, side, mask, step, code, reconstruct):
     """Runs over the groups, which encoder and decoder must do alike.
 
-    `code` gives the symbols of a group from (positions, chosen, normal,
-    index): raster numbers; the mask there; the means divided by QV, or None;
-    the table index of the chosen elements.
+    `code` gives the symbols of a group from (positions, chosen, normal, index,
+    at): raster numbers; the mask there; the means divided by QV, or None; the
+    table index of the chosen elements; the quality step there.
     """
     h, w, channels = mask.shape
     side, chosen = side.reshape(h * w, -1), mask.reshape(h * w, -1)
     context = None
-    groups = [slice(None)]
+    groups = bands(chosen.shape)
     if self._model.context is not None:
       context = ContextState(self._model.context, h, w)
       groups = coding_groups(self._model.context.order, h, w)
@@ -97,7 +99,7 @@ class LatentCoder:
       if mean is not None:
         normal = self._control.normal_mean(mean, at)
       index = self._control.index(scale, here, at)
-      symbols = code(group, here, normal, index)
+      symbols = code(group, here, normal, index, at)
       found.append((index, symbols))
       if context is not None or (reconstruct and normal is not None):
         if self._model.config.unselected == "zero":
@@ -106,17 +108,18 @@ class LatentCoder:
         normal[here] += bounded << SCALE_BITS
         if context is not None:
           context.add(group, normal, at)
-      if reconstruct and normal is None:
-        y_hat[here] = symbols
-      elif reconstruct:
-        y_hat[group] = _as_float(normal)
+      if reconstruct:
+        if normal is None:
+          filled = np.zeros(here.shape, np.float32)
+          filled[here] = symbols
+        else:
+          filled = _as_float(normal)
+        y_hat[group] = filled * self._model.steps[1, at]
     index, symbols = map(np.concatenate, zip(*found))
-    if reconstruct:
-      y_hat = y_hat.reshape(mask.shape) * self._model.steps[1, step]
-    return index, symbols, y_hat
+    return index, symbols, y_hat.reshape(mask.shape) if reconstruct else None
 
   def _gaussian(self, rows):
-    """(mean, scale), int64 with SCALE_BITS; the mean is None where zero."""
+    """(mean, scale) with SCALE_BITS; the mean is None where it is zero."""
     if not self._control.signed:
       return None, rows
     mean, scale = np.split(rows, 2, -1)

@@ -39,7 +39,9 @@ class RangeTables:
     return np.append(np.flatnonzero(self.cdf < 0), self.cdf.size)
 
 
-@numba.njit("uint8[:](int32[:], int64[:], int32[:], int32[:])", cache=True)
+@numba.njit(
+  "uint8[:](int32[:], int64[:], int32[:], int32[:])", cache=True, nogil=True
+)
 def _encode(cdf, starts, symbols, indexes):
   out = np.empty(symbols.size * 2 + 64, np.uint8)
   n = 0
@@ -136,6 +138,7 @@ def _encode(cdf, starts, symbols, indexes):
 @numba.njit(
   "boolean(int32[:], int64[:], uint8[:], int64[:], int32[:], int32[:])",
   cache=True,
+  nogil=True,
 )
 def _decode(cdf, starts, data, state, indexes, out):
   # `state` holds at, value, base and size1 from one call to the next.
@@ -222,13 +225,16 @@ class _Engine:
       )
     if symbols.size == 0:
       return b""
-    values = symbols.astype(np.int64) - tables.cdf_offset[indexes]
-    if np.abs(values).max() >= 2**30:
+    reach = int(np.abs(tables.cdf_offset).max())
+    farthest = max(-int(symbols.min()), int(symbols.max())) + reach
+    if farthest >= 2**30:
       raise ValueError(
-        f"symbols must lie within 2**30 of their table, got one "
-        f"{np.abs(values).max()} away."
+        "symbols must lie within 2**30 of their table, got one up to "
+        f"{farthest} away."
       )
-    return self._encode(tables, values.astype(np.int32), indexes)
+    values = symbols.astype(np.int32)
+    values -= tables.cdf_offset[indexes]
+    return self._encode(tables, values, indexes)
 
   def decode(
     self, tables: RangeTables, data: bytes, indexes: np.ndarray
@@ -255,8 +261,8 @@ class _Engine:
       if indexes.size == 0:
         return np.zeros(0, np.int32)
       read = read or self._decoder(tables, data)
-      values = read(indexes).astype(np.int64)
-      return (values + tables.cdf_offset[indexes]).astype(np.int32)
+      # Wraps around where the data are damaged.
+      return read(indexes) + tables.cdf_offset[indexes]
 
     return next_symbols
 
@@ -276,7 +282,7 @@ class _Portable(_Engine):
     return _encode(cdf, tables.starts, values, indexes).tobytes()
 
   def _decoder(self, tables, data):
-    coded = np.array(np.frombuffer(data, np.uint8))
+    coded = np.array(np.frombuffer(data, np.uint8))  # writable, as declared
     cdf = np.array(tables.cdf, np.int32)
     value = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
     state = np.array([4, value, 0, 0xFFFFFFFF], np.int64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -36,16 +36,21 @@ class Hit:
 
 
 def compress_to(
-  codec: Codec, image: np.ndarray, kind: str, target: float
+  codec: Codec,
+  image: np.ndarray,
+  kind: str,
+  target: float,
+  metadata: Mapping[str, bytes] | None = None,
 ) -> Hit:
   """Codes an image at the quality that comes nearest to a target.
 
   Args:
     codec: of any model.
-    image: uint8 [H, W, 3] or [H, W].
+    image: uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
     kind: `bpp` or `bytes` (within 1 %), `max_bytes` (the best quality that
       fits), or `psnr` (dB, within 0.05 dB).
-    target: positive.
+    target: positive; a size includes alpha and metadata, a PSNR neither.
+    metadata: see `Codec.compress`.
 
   Returns:
     The nearest of at most 6 codings.
@@ -58,14 +63,14 @@ def compress_to(
     raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
   if not (math.isfinite(target) and target > 0):
     raise ValueError(f"the target {kind} must be positive, got {target}.")
-  analysis = codec.analyse(image)
+  analysis = codec.analyse(image, metadata)
   pixels = image.shape[0] * image.shape[1]
   files: dict[int, bytes] = {}
 
   def measure(step: int) -> float:
     files[step] = codec.encode(analysis, 1 + step / STEPS_PER_LEVEL)
     if kind == "psnr":
-      return psnr_db(image, codec.decompress(files[step]))
+      return psnr_db(_colour(image), _colour(codec.decompress(files[step])))
     return 8 * len(files[step]) / pixels if kind == "bpp" else len(files[step])
 
   last = STEPS_PER_LEVEL * (codec.model.top_quality - 1)
@@ -87,6 +92,13 @@ def compress_to(
       f"{'below' if target < values[end] else 'above'} that."
     )
   return Hit(files[best], 1 + best / STEPS_PER_LEVEL, values[best], len(values))
+
+
+def _colour(image: np.ndarray) -> np.ndarray:
+  """Without alpha."""
+  if image.ndim == 2 or image.shape[2] == 3:
+    return image
+  return image[..., :-1]
 
 
 _UNITS = {"bpp": "bpp", "bytes": "bytes", "max_bytes": "bytes", "psnr": "dB"}

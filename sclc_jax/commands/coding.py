@@ -6,10 +6,13 @@ import pathlib
 import sys
 from collections.abc import Callable
 
+import numpy as np
+
 from sclc_jax.commands.common import (
   Add,
   Failure,
   coding_flags,
+  note,
   open_codec,
   report,
   walk,
@@ -39,10 +42,22 @@ def register(add: Add) -> None:
         ("--target-psnr", "dB, within 0.05 dB"),
       ):
         how.add_argument(flag, type=float, help=text)
+      sub.add_argument(
+        "--quality-map", metavar="IMAGE",
+        help="gray picture, stretched over each input: white is coded at "
+        "--quality, black at --quality-map-min, the rest between",
+      )  # fmt: skip
+      sub.add_argument(
+        "--quality-map-min", type=float, default=1.0, help="quality of black"
+      )
+      sub.add_argument(
+        "--keep-metadata", action="store_true",
+        help="keep ICC profile and EXIF",
+      )  # fmt: skip
 
 
 def _compress(args) -> None:
-  from sclc_jax.codec.images import SUFFIXES, load_image
+  from sclc_jax.codec.images import SUFFIXES, load_photo
   from sclc_jax.codec.rate_control import KINDS, compress_to
 
   inputs = walk(args.inputs, SUFFIXES)
@@ -53,24 +68,50 @@ def _compress(args) -> None:
     for kind in KINDS
     if (value := getattr(args, _target_flag(kind))) is not None
   }
+  quality = _quality(args, bool(targets))
 
   def convert(data: bytes, name: str) -> bytes:
     try:
-      image = load_image(data)
+      photo = load_photo(data, args.max_pixels)
     except ValueError as error:
       raise ValueError(str(error).replace("the input", name)) from None
+    for text in photo.notes:
+      note(args, f"{name}: {text}")
+    metadata = photo.metadata if args.keep_metadata else None
     for kind, target in targets.items():
-      hit = compress_to(codec, image, kind, target)
+      hit = compress_to(codec, photo.image, kind, target, metadata)
       if not args.quiet:
-        print(
+        note(
+          args,
           f"{name}: quality {hit.quality:g}, {kind} {hit.value:.6g}, "
           f"{hit.trials} codings",
-          file=sys.stderr,
         )
       return hit.data
-    return codec.compress(image, args.quality)
+    return codec.compress(photo.image, quality, metadata)
 
   _convert(args, inputs, ".sclc", convert)
+
+
+def _quality(args, has_target: bool) -> float | np.ndarray:
+  """--quality, or an array of qualities in the shape of --quality-map."""
+  from sclc_jax.codec.images import load_photo
+
+  if args.quality_map is None:
+    return args.quality
+  if has_target:
+    raise ValueError(
+      "--quality-map goes with --quality, not with a target; leave one out."
+    )
+  if not 1 <= args.quality_map_min <= args.quality:
+    raise ValueError(
+      "--quality-map-min must lie between 1 and --quality "
+      f"{args.quality:g}, got {args.quality_map_min:g}."
+    )
+  image = load_photo(args.quality_map, args.max_pixels).image
+  if image.ndim == 3:  # without alpha; colours count by their mean
+    image = image[..., : 3 if image.shape[2] > 2 else 1].mean(-1)
+  share = image.astype(np.float32) / 255
+  return args.quality_map_min + share * (args.quality - args.quality_map_min)
 
 
 def _decompress(args) -> None:
@@ -101,7 +142,7 @@ def _decompress(args) -> None:
 
   def convert(data: bytes, name: str) -> bytes:
     codec = find(unpack_header(data).fingerprint)
-    return png_bytes(codec.decompress(data))
+    return png_bytes(codec.decompress(data), codec.metadata(data))
 
   _convert(args, inputs, ".png", convert)
 

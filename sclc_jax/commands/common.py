@@ -25,6 +25,11 @@ def report(args, error: Exception, name: str = "") -> None:
   print(f"sclc {args.command}: error: {text}", file=sys.stderr)
 
 
+def note(args, text: str) -> None:
+  """One line on stderr about what was done."""
+  print(f"sclc {args.command}: {text}", file=sys.stderr)
+
+
 def open_codec(args):
   """The codec that the coding flags name."""
   from sclc_jax.codec.codec import load_codec

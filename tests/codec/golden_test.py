@@ -1,8 +1,9 @@
 """Files of every released format version, decoded by every later one.
 
-`python tests/codec/golden_test.py BASE` writes the set of a base model at the
-present version; a set that was released is never written again. The
-hyperprior's lie in the version's folder, the others' in folders of their own.
+`python tests/codec/golden_test.py` writes the set of the present version with
+the model of the first, `... BASE` the set of another base model at version 1; a
+set that was released is never written again. The hyperprior's lie in the
+version's folder, the others' in folders of their own.
 """
 
 import hashlib
@@ -12,15 +13,24 @@ import sys
 
 import numpy as np
 import pytest
+import skimage.data
 
 from sclc_jax.codec import bitstream
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.images import load_image, png_bytes
+from sclc_jax.codec.images import load_photo, png_bytes
 from sclc_jax.codec.model_file import read_model
 from sclc_jax.config import BASES
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FILES = sorted(GOLDEN.glob("v*/**/*.sclc"))
+NAMES = [str(p.relative_to(GOLDEN).with_suffix("")) for p in FILES]
+
+
+def golden_codec(folder: pathlib.Path) -> Codec:
+  """With the folder's own model, else that of the first version."""
+  own = folder / "model.sclcm"
+  first = GOLDEN / "v1" / "model.sclcm"
+  return Codec(read_model(own if own.exists() else first))
 
 
 def symbols_digest(codec: Codec, data: bytes) -> str:
@@ -36,22 +46,38 @@ def symbols_digest(codec: Codec, data: bytes) -> str:
 def test_every_format_version_has_its_files():
   folders = {str(path.parent.relative_to(GOLDEN)) for path in FILES}
   versions = [f"v{i}" for i in range(1, bitstream.VERSION + 1)]
-  others = [f"v{bitstream.VERSION}/{base}" for base in BASES[1:]]
+  others = [f"v1/{base}" for base in BASES[1:]]
   assert folders == {*versions, *others}
 
 
-@pytest.mark.parametrize(
-  "path", FILES, ids=lambda p: str(p.relative_to(GOLDEN).with_suffix(""))
-)
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_golden_file_decodes_to_the_same_symbols_and_picture(path):
-  codec = Codec(read_model(path.parent / "model.sclcm"))
+  codec = golden_codec(path.parent)
   data = path.read_bytes()
   digests = json.loads((path.parent / "symbols.json").read_text())
   assert symbols_digest(codec, data) == digests[path.stem]
-  wanted = load_image(path.with_suffix(".png")).astype(int)
+  wanted = load_photo(path.with_suffix(".png")).image.astype(int)
   found = codec.decompress(data)
   assert found.shape == wanted.shape
   assert np.abs(found - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_golden_file_is_packed_to_the_same_bytes(path):
+  data = path.read_bytes()
+  header, z, y = bitstream.unpack(data)
+  sections = bitstream.read_sections(header, data)
+  assert bitstream.pack(header, z, y, sections) == data
+  assert f"v{data[3]}" == path.relative_to(GOLDEN).parts[0]
+
+
+def test_golden_metadata_comes_back():
+  codec = golden_codec(GOLDEN / "v2")
+  data = (GOLDEN / "v2" / "metadata_q1.sclc").read_bytes()
+  assert codec.metadata(data) == METADATA
+
+
+METADATA = {"icc": bytes(range(256)), "exif": b"MM\0*" + bytes(60)}
 
 
 def _random_params(config):
@@ -77,30 +103,52 @@ def _random_params(config):
   return params
 
 
-def _write(base: str) -> None:
-  import skimage.data
-
+def _write_base(base: str) -> None:
   from sclc_jax.codec.model_file import freeze, save_model
   from sclc_jax.config import ModelConfig
 
-  folder = GOLDEN / f"v{bitstream.VERSION}"
-  if base != BASES[0]:
-    folder = folder / base
-  folder.mkdir(parents=True)
+  folder = GOLDEN / "v1" / base
+  folder.mkdir()
   config = ModelConfig(base, 8, 12, init="wavelet", table_init="geometric")
-  model = freeze(config, _random_params(config))
-  save_model(model, folder / "model.sclcm")
-  codec = Codec(model)
+  save_model(freeze(config, _random_params(config)), folder / "model.sclcm")
   photo = skimage.data.astronaut()[:128, 160:320]
   noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
-  images = {
-    "rgb_q1": (photo, 1), "rgb_q4.5": (photo, 4.5), "rgb_q8": (photo, 8),
-    "gray_q3": (photo[:70, :65, 1], 3), "pixel_q8": (photo[:1, :1], 8),
-    "column_q2": (photo[:100, 7:8], 2), "noise_q8": (noise, 8),
-  }  # fmt: skip
+  _write(
+    folder,
+    {
+      "rgb_q1": (photo, 1), "rgb_q4.5": (photo, 4.5), "rgb_q8": (photo, 8),
+      "gray_q3": (photo[:70, :65, 1], 3), "pixel_q8": (photo[:1, :1], 8),
+      "column_q2": (photo[:100, 7:8], 2), "noise_q8": (noise, 8),
+    },
+  )  # fmt: skip
+
+
+def _write_version() -> None:
+  folder = GOLDEN / f"v{bitstream.VERSION}"
+  folder.mkdir()
+  photo = skimage.data.astronaut()[:128, 160:320]
+  alpha = np.hypot(*np.mgrid[-64:64, -80:80]).clip(0, 80).astype(np.uint8) * 3
+  rgba = np.dstack([photo, alpha])
+  place = np.full((2, 3), 2.0)
+  place[0, 1:] = 7.5
+  _write(
+    folder,
+    {
+      "alpha_q4": (rgba, 4),
+      "gray_alpha_q2": (rgba[:70, :65, 2:], 2),
+      "plain_alpha_q1": (np.dstack([photo, alpha // 255 + 9]), 1),
+      "map_q7.5": (photo, place),
+      "metadata_q1": (photo, 1, METADATA),
+      "all_q7.5": (rgba, place, METADATA),
+    },
+  )
+
+
+def _write(folder: pathlib.Path, images: dict[str, tuple]) -> None:
+  codec = golden_codec(folder)
   digests = {}
-  for name, (image, quality) in images.items():
-    data = codec.compress(image, quality)
+  for name, arguments in images.items():
+    data = codec.compress(*arguments)
     (folder / f"{name}.sclc").write_bytes(data)
     (folder / f"{name}.png").write_bytes(png_bytes(codec.decompress(data)))
     digests[name] = symbols_digest(codec, data)
@@ -108,4 +156,7 @@ def _write(base: str) -> None:
 
 
 if __name__ == "__main__":
-  _write(sys.argv[1])
+  if len(sys.argv) > 1:
+    _write_base(sys.argv[1])
+  else:
+    _write_version()
