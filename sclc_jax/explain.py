@@ -1,0 +1,63 @@
+"""Where a file's bits go: importance, masks and cost, position by position."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from sclc_jax.codec.codec import Analysis, Codec
+from sclc_jax.codec.control import IMPORTANCE_BITS
+from sclc_jax.codec.range_coder import symbol_bits
+from sclc_jax.codec.tables import gaussian_tables
+
+
+def importance(analysis: Analysis) -> np.ndarray:
+  """The importance map, float64 [h, w, M] in [0, 1]; ones without selection."""
+  if analysis.importance is None:
+    return np.ones(analysis.scale.shape)
+  return analysis.importance / 2.0**IMPORTANCE_BITS
+
+
+def adjusted_importance(
+  codec: Codec, analysis: Analysis, quality: float
+) -> np.ndarray:
+  """importance ** gamma at a quality, [h, w, M] in [0, 1] (SCR, Fig. 1b).
+
+  gamma is found from the stored thresholds 0.5 ** (1 / gamma); elements above
+  0.5 are those that are coded.
+  """
+  threshold = codec.model.control.thresholds[codec.quality_step(quality)]
+  threshold = threshold / 2.0**IMPORTANCE_BITS
+  with np.errstate(divide="ignore", invalid="ignore"):
+    gamma = np.log(0.5) / np.log(threshold)
+  # A threshold of 0 or below keeps everything that has any importance.
+  gamma = np.where(threshold > 0, gamma, 0.0)
+  return importance(analysis) ** gamma
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """Bits of a file by place; they sum to its size but for header and rounding.
+
+  y: float64 [h, w], bits of the 16x16 pixels of each position; z: float64
+  [h/4, w/4], of 64x64 pixels; channels: float64 [M], bits of each channel of y.
+  """
+
+  y: np.ndarray
+  z: np.ndarray
+  channels: np.ndarray
+
+
+def cost(codec: Codec, data: bytes) -> Cost:
+  """What every position of a file costs, from the tables that coded it."""
+  found = codec.symbols(data)
+  bits = np.zeros(found.mask.shape)
+  bits[found.mask] = symbol_bits(gaussian_tables(), found.y, found.index)
+  channels = np.broadcast_to(
+    np.arange(found.z.shape[2], dtype=np.int32), found.z.shape
+  )
+  z = symbol_bits(codec.model.z_tables, found.z.ravel(), channels.ravel())
+  return Cost(
+    bits.sum(2), z.reshape(found.z.shape).sum(2), bits.sum((0, 1))
+  )
