@@ -6,7 +6,14 @@ import argparse
 import os
 import sys
 
-from sclc_jax.commands import coding, demo, describe, evaluate, train
+from sclc_jax.commands import (
+  coding,
+  demo,
+  describe,
+  evaluate,
+  inspect,
+  train,
+)
 from sclc_jax.commands.common import Failure, report, versions
 
 
@@ -75,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
     return sub
 
-  for module in (demo, coding, describe, evaluate, train):
+  for module in (demo, coding, describe, inspect, evaluate, train):
     module.register(add)
   parse = parser.parse_known_args
 

@@ -10,6 +10,8 @@ from sclc_jax.codec.codec import Analysis, Codec
 from sclc_jax.codec.control import IMPORTANCE_BITS
 from sclc_jax.codec.range_coder import symbol_bits
 from sclc_jax.codec.tables import gaussian_tables
+from sclc_jax.metrics import psnr_db
+from sclc_jax.peers import PEERS, Peer
 
 
 def importance(analysis: Analysis) -> np.ndarray:
@@ -61,3 +63,55 @@ def cost(codec: Codec, data: bytes) -> Cost:
   return Cost(
     bits.sum(2), z.reshape(found.z.shape).sum(2), bits.sum((0, 1))
   )
+
+
+def peer_at_size(
+  peer: Peer, image: np.ndarray, size: int
+) -> tuple[int, np.ndarray]:
+  """A peer's file of at most `size` bytes, as near as its settings allow.
+
+  Args:
+    peer: coded with settings 1 to 95 of Pillow's `quality`.
+    image: uint8 [H, W, 3] or [H, W].
+    size: bytes. Where even setting 1 is larger, that one is taken.
+
+  Returns:
+    Its size in bytes and the picture.
+  """
+  low, high = 1, 95
+  while low < high:  # the largest setting that fits
+    middle = (low + high + 1) // 2
+    if len(peer.encode(image, middle)) <= size:
+      low = middle
+    else:
+      high = middle - 1
+  data = peer.encode(image, low)
+  return len(data), peer.decode(data, image.ndim == 2)
+
+
+def photo_curves(
+  codec: Codec, analysis: Analysis, image: np.ndarray, qualities
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """(bpp, PSNR in dB) of one photo: ours, then each installed peer's."""
+
+  def curve(files, decode):
+    points = [
+      (8 * len(data) / (image.shape[0] * image.shape[1]),
+       psnr_db(image, decode(data)))
+      for data in files
+    ]  # fmt: skip
+    return tuple(np.array(points).T)
+
+  curves = {
+    "sclc": curve(
+      (codec.encode(analysis, quality) for quality in qualities),
+      codec.decompress,
+    )
+  }
+  for peer in PEERS:
+    if peer.installed():
+      curves[peer.name] = curve(
+        (peer.encode(image, setting) for setting in peer.settings),
+        lambda data, peer=peer: peer.decode(data, image.ndim == 2),
+      )
+  return curves
