@@ -6,16 +6,22 @@ import argparse
 import os
 import sys
 
-from sclc_jax import __version__
-from sclc_jax.commands import coding, demo, describe, evaluate, train
-from sclc_jax.commands.common import Failure, report
+from sclc_jax.commands import (
+  coding,
+  demo,
+  describe,
+  evaluate,
+  inspect,
+  train,
+)
+from sclc_jax.commands.common import Failure, report, versions
 
 
 def main(argv: list[str] | None = None) -> int:
   """Runs a command; returns 0 on success, 1 on failure, 2 on wrong usage."""
   args = _parser().parse_args(argv)
   if args.version:
-    print(_versions())
+    print(versions())
     return 0
   if args.command is None:
     _parser().print_help(sys.stderr)
@@ -56,20 +62,6 @@ def _set_up(args) -> None:
       ) from None
 
 
-def _versions() -> str:
-  import importlib.metadata
-
-  names = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "numba",
-           "tensorflow-compression")  # fmt: skip
-  lines = [f"sclc_jax {__version__}", f"python {sys.version.split()[0]}"]
-  for name in names:
-    try:
-      lines.append(f"{name} {importlib.metadata.version(name)}")
-    except importlib.metadata.PackageNotFoundError:
-      lines.append(f"{name} not installed")
-  return "\n".join(lines)
-
-
 def _parser() -> argparse.ArgumentParser:
   formatter = argparse.ArgumentDefaultsHelpFormatter
   parser = argparse.ArgumentParser(
@@ -90,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
     return sub
 
-  for module in (demo, coding, describe, evaluate, train):
+  for module in (demo, coding, describe, inspect, evaluate, train):
     module.register(add)
   parse = parser.parse_known_args
 

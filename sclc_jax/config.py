@@ -28,6 +28,7 @@ _CHOICES = {
   "iqv": ("separate", "shared"),
   "unselected": ("mean", "zero"),
 }
+_MS_SSIM_MIN_CROP = 192  # the next multiple of 64 above its 161 pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +131,12 @@ class TrainConfig:
   """The loss and the rhythm of logs and checkpoints.
 
   Attributes:
-    lmbda_first: Lagrange weight of level 1; it doubles with each level.
+    distortion: `mse` (on the 0..255 scale), or `ms_ssim` (1 - MS-SSIM).
+    lmbda_first: Lagrange weight of level 1 for `mse`; it doubles with each
+      level.
+    ms_ssim_lmbda_first: Lagrange weight of level 1 for `ms_ssim`.
+    ms_ssim_lmbda_last: that of the top level; geometric in between. The
+      authors' are not published; these are the commonly used ones.
     levels_per_image: 0 for all levels in every step (the paper), else how many
       are drawn.
     accumulate: parts that each device's batch is worked off in; less memory,
@@ -143,6 +149,8 @@ class TrainConfig:
   precision: str = "float32"
   levels_per_image: int = 0
   lmbda_first: float = 0.0015625
+  ms_ssim_lmbda_first: float = 2.40
+  ms_ssim_lmbda_last: float = 220.0
   log_every: int = 50
   checkpoint_every: int = 500
   accumulate: int = 1
@@ -153,8 +161,14 @@ class TrainConfig:
       self.accumulate >= 1, "train.accumulate", self.accumulate, "positive"
     )
     _check(
-      self.distortion == "mse", "train.distortion", self.distortion, "'mse'"
+      self.distortion in ("mse", "ms_ssim"),
+      "train.distortion",
+      self.distortion,
+      "'mse' or 'ms_ssim'",
     )
+    for key in ("lmbda_first", "ms_ssim_lmbda_first", "ms_ssim_lmbda_last"):
+      value = getattr(self, key)
+      _check(value > 0, f"train.{key}", value, "positive")
     _check(
       self.precision in ("float32", "bfloat16"),
       "train.precision",
@@ -210,6 +224,14 @@ class ExperimentConfig:
   def __post_init__(self):
     total = sum(getattr(self.stages, name).steps for name in STAGES)
     _check(total >= 1, "stages.*.steps (sum)", total, "at least 1")
+    if self.train.distortion == "ms_ssim":
+      _check(
+        self.data.crop_size >= _MS_SSIM_MIN_CROP,
+        "data.crop_size",
+        self.data.crop_size,
+        f"at least {_MS_SSIM_MIN_CROP} for train.distortion 'ms_ssim', whose "
+        "five scales of an 11-pixel window need 161 pixels",
+      )
 
 
 def default_config_dict():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import csv
 import io
+import itertools
 import os
 import pathlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tqdm
@@ -23,22 +25,60 @@ COLUMNS = (
 )  # fmt: skip
 
 
+# A picture that was coded: its row so far, what went in, what came out.
+Coding = tuple[dict, np.ndarray, np.ndarray]
+_CHUNK = 8  # pictures that wait to be measured together
+
+
+def measured(codings: Iterator[Coding]) -> list[dict]:
+  """Adds bpp, psnr_db and ms_ssim to the rows.
+
+  Codes some, then measures these in threads, so that the coding, whose time is
+  taken, has the machine for itself.
+  """
+
+  def measure(coding: Coding) -> dict:
+    row, x, x_hat = coding
+    return row | {
+      "bpp": 8 * row["bytes"] / (x.shape[0] * x.shape[1]),
+      "psnr_db": metrics.psnr_db(x, x_hat),
+      "ms_ssim": metrics.ms_ssim(x, x_hat),
+    }
+
+  rows = []
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    while chunk := list(itertools.islice(codings, _CHUNK)):
+      rows += pool.map(measure, chunk)
+  return rows
+
+
 def evaluate(
-  codec, paths: Iterable[str], qualities: Iterable[float], quiet: bool = False
+  codec,
+  paths: Iterable[str | os.PathLike],
+  qualities: Iterable[float],
+  quiet: bool = False,
+  name: str = "sclc",
 ) -> list[dict]:
   """Codes every image at every quality, writes it, reads it and decodes it.
+
+  Args:
+    codec: a `Codec`.
+    paths: of the images.
+    qualities: in [1, L].
+    quiet: no progress bar.
+    name: on the progress bar.
 
   Returns:
     One row an image and quality, then one `MEAN` row a quality. `encode_s`
     includes the analysis, though all qualities share it.
   """
-  rows = []
   paths, qualities = list(paths), list(qualities)
   bar = tqdm.tqdm(
-    total=len(paths) * len(qualities), disable=quiet, file=sys.stderr
-  )
-  with tempfile.TemporaryDirectory() as folder, bar:
-    file = pathlib.Path(folder) / "image.sclc"
+    total=len(paths) * len(qualities), disable=quiet, file=sys.stderr,
+    desc=name,
+  )  # fmt: skip
+
+  def codings(file: pathlib.Path) -> Iterator[Coding]:
     for path in paths:
       image = load_image(path)
       start = time.perf_counter()
@@ -51,21 +91,19 @@ def evaluate(
         start = time.perf_counter()
         x_hat = codec.decompress(file.read_bytes())
         decode_s = time.perf_counter() - start
-        size = file.stat().st_size
-        rows.append(
-          {
-            "image": pathlib.Path(path).name,
-            "quality": quality,
-            "bytes": size,
-            "bpp": 8 * size / (image.shape[0] * image.shape[1]),
-            "psnr_db": metrics.psnr_db(image, x_hat),
-            "ms_ssim": metrics.ms_ssim(image, x_hat),
-            "selected_fraction": float(codec.mask(analysis, quality).mean()),
-            "encode_s": encode_s,
-            "decode_s": decode_s,
-          }
-        )
+        row = {
+          "image": pathlib.Path(path).name,
+          "quality": quality,
+          "bytes": file.stat().st_size,
+          "selected_fraction": float(codec.mask(analysis, quality).mean()),
+          "encode_s": encode_s,
+          "decode_s": decode_s,
+        }
+        yield row, image, x_hat
         bar.update()
+
+  with tempfile.TemporaryDirectory() as folder, bar:
+    rows = measured(codings(pathlib.Path(folder) / "image.sclc"))
   return rows + mean_rows(rows)
 
 
@@ -81,70 +119,12 @@ def mean_rows(rows: list[dict]) -> list[dict]:
   return means
 
 
-def mean_curve(rows: list[dict], key: str = "psnr_db"):
-  """(bpp, metric) of the MEAN rows."""
-  means = [row for row in rows if row["image"] == "MEAN"]
-  return (
-    np.array([row["bpp"] for row in means]),
-    np.array([row[key] for row in means]),
-  )
-
-
-def jpeg_curve(paths: Iterable[str], qualities=(5, 10, 20, 40, 60, 80, 90)):
-  """(bpp, PSNR) of Pillow's JPEG (4:2:0, optimised) averaged over images."""
-  from PIL import Image
-
-  points = []
-  for quality in qualities:
-    values = []
-    for path in paths:
-      image = load_image(path)
-      buffer = io.BytesIO()
-      Image.fromarray(image).save(
-        buffer, "JPEG", quality=quality, optimize=True, subsampling=2
-      )
-      x_hat = load_image(buffer.getvalue())
-      bpp = 8 * buffer.tell() / (image.shape[0] * image.shape[1])
-      values.append((bpp, metrics.psnr_db(image, x_hat)))
-    points.append(np.mean(values, 0))
-  return tuple(np.array(points).T)
-
-
-def read_anchors(path: str | os.PathLike) -> dict[str, tuple]:
-  """Named (bpp, PSNR) curves of a CSV.
-
-  Columns other than level, bpp, psnr_db and ms_ssim name the curve; rows
-  without PSNR are skipped.
-  """
-  curves: dict[str, list] = {}
-  values = ("level", "bpp", "psnr_db", "ms_ssim")
-  try:
-    with open(path, newline="") as file:
-      for row in csv.DictReader(file):
-        if not row.get("psnr_db"):
-          continue
-        name = "/".join(v for k, v in row.items() if k not in values)
-        point = (float(row["bpp"]), float(row["psnr_db"]))
-        curves.setdefault(name, []).append(point)
-  except (OSError, KeyError, ValueError) as error:
-    raise ValueError(
-      f"{path} is not a table of curves with columns bpp and psnr_db ({error})."
-    ) from None
-  curves = {name: points for name, points in curves.items() if len(points) >= 3}
-  if not curves:
-    raise ValueError(
-      f"{path} holds no curve of at least 3 points; it needs columns bpp and "
-      "psnr_db."
-    )
-  return {
-    name: tuple(np.array(sorted(points)).T) for name, points in curves.items()
-  }
-
-
-def write_csv(rows: list[dict], path: str | os.PathLike) -> None:
+def write_csv(
+  rows: list[dict], path: str | os.PathLike, columns: Sequence[str] = COLUMNS
+) -> None:
   """The rows as CSV, whole or not at all."""
   buffer = io.StringIO()
-  writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+  writer = csv.DictWriter(buffer, columns, lineterminator="\n")
   writer.writeheader()
   writer.writerows(rows)
   write_whole(path, buffer.getvalue().encode())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 # Wang, Simoncelli and Bovik 2003, "Multi-scale structural similarity".
-_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
-_MIN_SIDE = 161  # five scales of an 11x11 window
+MS_SSIM_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
+MS_SSIM_MIN_SIDE = 161  # five scales of an 11x11 window
 
 
 def psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
@@ -16,23 +16,31 @@ def psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
   return float("inf") if mse == 0 else float(10 * np.log10(255.0**2 / mse))
 
 
+# Our own: scikit-image and dm-pix have SSIM at one scale only, and what has
+# MS-SSIM needs PyTorch or TensorFlow. The tests hold it against TensorFlow's
+# and against one composed of scikit-image's single scales.
 def ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
   """MS-SSIM in [0, 1] of uint8 images, averaged over channels.
 
   11x11 Gaussian window of deviation 1.5, five scales, 2x2 averages between.
   nan under 161 pixels a side.
   """
-  if min(x.shape[:2]) < _MIN_SIDE:
+  if min(x.shape[:2]) < MS_SSIM_MIN_SIDE:
     return float("nan")
   a, b = (np.atleast_3d(image).astype(np.float64) for image in (x, x_hat))
   product = np.ones(a.shape[2])
-  for scale, weight in enumerate(_WEIGHTS):
+  for scale, weight in enumerate(MS_SSIM_WEIGHTS):
     luminance, contrast = _ssim_terms(a, b)
-    last = scale == len(_WEIGHTS) - 1
+    last = scale == len(MS_SSIM_WEIGHTS) - 1
     term = (luminance * contrast if last else contrast).mean((0, 1))
     product *= np.maximum(term, 0) ** weight
     a, b = _halve(a), _halve(b)
   return float(product.mean())
+
+
+def ms_ssim_db(value: np.ndarray | float) -> np.ndarray:
+  """MS-SSIM in 0..1 as -10 log10(1 - x), in dB; at most 100."""
+  return -10 * np.log10(np.maximum(1 - np.asarray(value, float), 1e-10))
 
 
 def _window(x: np.ndarray) -> np.ndarray:
@@ -55,8 +63,8 @@ def _ssim_terms(a, b):
 
 
 def _halve(x: np.ndarray) -> np.ndarray:
-  h, w = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
-  x = x[:h, :w]
+  # An odd side repeats its last line, as TensorFlow has it.
+  x = np.pad(x, [(0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0)], "edge")
   return (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4
 
 
@@ -69,16 +77,18 @@ def bd_rate(
   """Mean rate difference in percent at equal PSNR; negative is better.
 
   PCHIP on log-rate by the package `bjontegaard`; nan where the PSNR ranges of
-  the curves do not overlap.
+  the curves do not overlap. Another metric in dB may stand for PSNR.
   """
   import bjontegaard
 
   curves = []
   for rate, quality in ((anchor_bpp, anchor_psnr), (bpp, psnr)):
-    order = np.argsort(quality)
-    curves += [np.asarray(rate)[order], np.asarray(quality)[order]]
+    quality, first = np.unique(quality, return_index=True)
+    curves += [np.asarray(rate)[first], quality]
   if min(curves[1][-1], curves[3][-1]) <= max(curves[1][0], curves[3][0]):
     return float("nan")
   return float(
-    bjontegaard.bd_rate(*curves, method="pchip", require_matching_points=False)
+    bjontegaard.bd_rate(
+      *curves, method="pchip", require_matching_points=False, min_overlap=0
+    )
   )

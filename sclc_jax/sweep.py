@@ -13,6 +13,7 @@ import numpy as np
 from sclc_jax import evaluate as ev
 from sclc_jax import experiment
 from sclc_jax.config import ExperimentConfig
+from sclc_jax.curves import METRICS
 from sclc_jax.metrics import bd_rate
 
 
@@ -100,7 +101,7 @@ def summarise(names: Sequence[str], workdir: str | os.PathLike) -> str:
   writer.writeheader()
   writer.writerows(rows)
   (workdir / "summary.csv").write_text(buffer.getvalue())
-  plot_rd(curves, workdir / "rd.png")
+  plot_rd(curves, METRICS["psnr_db"], workdir / "rd.png")
   width = max(len(row["point"]) for row in rows)
   lines = [
     f"{'point':<{width}}  bd_rate_%  quality      bpp  psnr_db  selected"

@@ -7,6 +7,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
+from sclc_jax import __version__
 from sclc_jax.codec.bitstream import MAX_PIXELS
 
 # Adds a command: (name, run(args), one line of help) to its parser.
@@ -65,3 +66,49 @@ def coding_flags(sub: argparse.ArgumentParser) -> None:
   sub.add_argument(
     "--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger images"
   )
+
+
+def quality_flag(sub: argparse.ArgumentParser) -> None:
+  """`--quality` of the commands that take several."""
+  sub.add_argument(
+    "--quality", type=_qualities, nargs="+", action=_Joined,
+    default=[1, 2, 3, 4, 5, 6, 7, 8], metavar="Q",
+    help="qualities, or ranges FIRST:LAST:STEP such as 1:8:0.125",
+  )  # fmt: skip
+
+
+class _Joined(argparse.Action):
+  """Stores the lists of all arguments as one."""
+
+  def __call__(self, parser, namespace, values, option_string=None):
+    joined = dict.fromkeys(q for part in values for q in part)
+    setattr(namespace, self.dest, list(joined))
+
+
+def _qualities(text: str) -> list[float]:
+  """`4.5`, or `1:8:0.125` with its ends, to qualities."""
+  parts = [float(part) for part in text.split(":")]
+  if len(parts) == 1:
+    return parts
+  first, last, step = parts if len(parts) == 3 else (*parts, 1.0)
+  if not (step > 0 and first <= last and (last - first) / step <= 1000):
+    raise argparse.ArgumentTypeError(
+      f"{text} is not a range FIRST:LAST:STEP of at most 1000 steps upwards"
+    )
+  count = int((last - first) / step + 1e-6) + 1
+  return [first + i * step for i in range(count)]
+
+
+def versions() -> str:
+  """Of everything that matters, one a line."""
+  import importlib.metadata
+
+  names = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "numba",
+           "tensorflow-compression")  # fmt: skip
+  lines = [f"sclc_jax {__version__}", f"python {sys.version.split()[0]}"]
+  for name in names:
+    try:
+      lines.append(f"{name} {importlib.metadata.version(name)}")
+    except importlib.metadata.PackageNotFoundError:
+      lines.append(f"{name} not installed")
+  return "\n".join(lines)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 import pathlib
 
-from sclc_jax.commands.common import Add, coding_flags, open_codec, walk
+from sclc_jax.commands.common import (
+  Add,
+  coding_flags,
+  open_codec,
+  quality_flag,
+  versions,
+  walk,
+)
 
 
 def register(add: Add) -> None:
@@ -13,44 +20,127 @@ def register(add: Add) -> None:
   evaluate = add("evaluate", _evaluate, "rate and distortion over a folder")
   coding_flags(evaluate)
   evaluate.add_argument("--images", required=True, help="folder")
-  evaluate.add_argument(
-    "--quality", type=float, nargs="+", default=[1, 2, 3, 4, 5, 6, 7, 8],
-    help="qualities",
-  )  # fmt: skip
+  quality_flag(evaluate)
   evaluate.add_argument("--csv", help="write all rows")
   evaluate.add_argument("--plot", help="write an RD plot (PNG)")
   evaluate.add_argument(
     "--anchors", nargs="+", default=[], help="CSV files of other curves"
   )
+  evaluate.add_argument(
+    "--compare", nargs="+", default=[], metavar="MODEL",
+    help="further models, as curves",
+  )  # fmt: skip
+  evaluate.add_argument(
+    "--report", metavar="DIR",
+    help="write report.md, figures and tables, with every installed codec",
+  )  # fmt: skip
 
 
 def _evaluate(args) -> None:
+  from sclc_jax import curves as cv
   from sclc_jax import evaluate as ev
+  from sclc_jax import peers as pr
+  from sclc_jax import report as rp
   from sclc_jax.codec.images import SUFFIXES
-  from sclc_jax.metrics import bd_rate
+  from sclc_jax.codec.model_file import DEFAULT_MODEL
 
   if not pathlib.Path(args.images).is_dir():
     raise ValueError(f"--images {args.images} is not a folder.")
   paths = walk([args.images], SUFFIXES)
-  for path in (args.csv, args.plot):
+  for path in (args.csv, args.plot, args.report):
     if path and not os.access(pathlib.Path(path).absolute().parent, os.W_OK):
       raise ValueError(f"cannot write {path}; its folder must exist.")
+  if args.report and pathlib.Path(args.report).is_file():
+    raise ValueError(f"--report {args.report} is a file; name a folder.")
   anchors = {}
   for path in args.anchors:
-    anchors |= ev.read_anchors(path)
-  codec = open_codec(args)
-  for quality in args.quality:
-    codec.quality_step(quality)
-  rows = ev.evaluate(codec, paths, args.quality, args.quiet)
-  print(ev.format_table(rows))
+    anchors |= cv.read_anchors(path)
+  codecs = {}
+  for model in (args.model or DEFAULT_MODEL, *args.compare):
+    args.model = model
+    codecs[_unused(pathlib.Path(model).stem, codecs)] = open_codec(args)
+  for codec in codecs.values():
+    for quality in args.quality:
+      codec.quality_step(quality)
+
+  systems = [
+    rp.System(name, codec, ev.evaluate(codec, paths, args.quality,
+                                       args.quiet, name))
+    for name, codec in codecs.items()
+  ]  # fmt: skip
+  for system in systems:
+    if len(systems) > 1:
+      print(f"model\t{system.name}")
+    print(ev.format_table(system.rows))
   if args.csv:
-    ev.write_csv(rows, args.csv)
-  ours = ev.mean_curve(rows)
-  curves = {"jpeg (Pillow, 4:2:0, here)": ev.jpeg_curve(paths), **anchors}
-  if len(args.quality) >= 3:
-    for name, curve in curves.items():
-      print(f"bd_rate_percent\t{bd_rate(*curve, *ours):+.2f}\t{name}")
+    ev.write_csv(systems[0].rows, args.csv)
+
+  wanted = pr.PEERS if args.report else (pr.JPEG,)
+  peers = [peer for peer in wanted if peer.installed()]
+  left_out = [
+    f"{peer.name} is left out, as it is not installed ({peer.remedy})."
+    for peer in wanted
+    if peer not in peers
+  ]
+  out = pathlib.Path(args.report) if args.report else None
+  if out:
+    out.mkdir(exist_ok=True)
+  peer_rows = pr.measure_peers(
+    peers, paths, out and out / "peers.csv", args.quiet
+  )
+  others = pr.peer_curves(peer_rows) | anchors
+  ours = systems[0].curve
+  compared = {s.name: s.curve for s in systems[1:]} | others
+  for metric, key in (("psnr_db", "bd_rate_percent"),
+                      ("ms_ssim_db", "bd_rate_ms_ssim_percent")):  # fmt: skip
+    for name, curve in compared.items():
+      if ours.points(metric) and curve.points(metric):
+        print(f"{key}\t{cv.bd_rate(curve, ours, metric):+.2f}\t{name}")
+  for other in systems[1:]:
+    saved = rp.selection_saves(systems[0], other)
+    if saved is not None:
+      print(f"selection_percent\t{saved:+.2f}\t{other.name}")
+  if len(args.quality) > 1:
+    print(rp.rising_line(systems[0].rows))
+  for line in left_out:
+    print(line)
   if args.plot:
     from sclc_jax.plots import plot_rd
 
-    plot_rd({"sclc": ours, **curves}, args.plot)
+    shown = {"sclc": ours} | compared
+    points = {name: curve.points("psnr_db") for name, curve in shown.items()}
+    points["sclc"] = ours.bpp, ours.psnr_db
+    plot_rd(
+      {name: p for name, p in points.items() if p},
+      cv.METRICS["psnr_db"],
+      args.plot,
+    )
+  if out:
+    files = rp.write_report(
+      out, _command(args, list(codecs)), systems, peer_rows, others,
+      left_out, paths, versions(),
+    )  # fmt: skip
+    for file in files:
+      print(file)
+
+
+def _unused(name: str, taken) -> str:
+  """The name, or name-2, name-3, ..."""
+  number, free = 1, name
+  while free in taken:
+    number += 1
+    free = f"{name}-{number}"
+  return free
+
+
+def _command(args, names: list[str]) -> str:
+  """The command without the folders of this machine."""
+  parts = ["sclc evaluate", f"--model {names[0]}"]
+  parts.append(f"--images {pathlib.Path(args.images).name.upper()}")
+  if args.anchors:
+    files = (pathlib.Path(path).name for path in args.anchors)
+    parts.append(f"--anchors {' '.join(files)}")
+  if args.compare:
+    parts.append(f"--compare {' '.join(names[1:])}")
+  parts.append(f"--report {pathlib.Path(args.report).name}")
+  return " ".join(parts)

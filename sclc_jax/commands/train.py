@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from sclc_jax.commands.common import Add
+from sclc_jax.commands.common import Add, quality_flag
 
 _EPILOG = "Any further --config.KEY=VALUE replaces a config value."
 
@@ -35,10 +35,7 @@ def register(add: Add) -> None:
   sweep.add_argument("--list", action="store_true", help="only list the points")
   sweep.add_argument("--index", type=int, help="run only this point")
   sweep.add_argument("--images", help="folder to compare the points on")
-  sweep.add_argument(
-    "--quality", type=float, nargs="+", default=[1, 2, 3, 4, 5, 6, 7, 8],
-    help="qualities",
-  )  # fmt: skip
+  quality_flag(sweep)
   sweep.epilog = _EPILOG
 
 

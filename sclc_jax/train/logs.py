@@ -7,22 +7,29 @@ import pathlib
 
 import numpy as np
 
+from sclc_jax.config import ExperimentConfig
+
+_SUMMED = ("mse", "bpp", "ms_ssim", "selected")
+
 
 def summarise(sums: dict[str, np.ndarray]) -> dict[str, float]:
   """Per-level sums of the loss to columns `bpp_1`, `psnr_db_1`, ...
 
-  Levels that no example had are nan. PSNR is that of the mean MSE.
+  Levels that no example had are nan. PSNR is that of the mean MSE; `ms_ssim_1`
+  is there where the sums have it.
   """
   count = np.asarray(sums["count"], np.float64)
   row: dict[str, float] = {}
   for level, n in enumerate(count):
-    mse, bpp, selected = (
-      float(sums[key][level]) / n if n else float("nan")
-      for key in ("mse", "bpp", "selected")
-    )
-    row[f"bpp_{level + 1}"] = bpp
-    row[f"psnr_db_{level + 1}"] = float(10 * np.log10(255**2 / mse))
-    row[f"selected_{level + 1}"] = selected
+    mean = {
+      key: float(sums[key][level]) / n if n else float("nan")
+      for key in _SUMMED
+      if key in sums
+    }
+    mean["psnr_db"] = float(10 * np.log10(255**2 / mean.pop("mse")))
+    for key in ("bpp", "psnr_db", "ms_ssim", "selected"):
+      if key in mean:
+        row[f"{key}_{level + 1}"] = mean[key]
   return row
 
 
@@ -33,12 +40,15 @@ class TrainingLog:
   file equals an unbroken run's.
   """
 
-  def __init__(self, workdir: pathlib.Path, levels: int, start_step: int):
+  def __init__(
+    self, workdir: pathlib.Path, config: ExperimentConfig, start_step: int
+  ):
     from tensorboardX import SummaryWriter
 
     self._path = workdir / "log.csv"
-    nan = {"count": np.zeros(levels)}
-    nan |= {key: np.zeros(levels) for key in ("mse", "bpp", "selected")}
+    nan = {key: np.zeros(config.model.levels) for key in ("count", *_SUMMED)}
+    if config.train.distortion != "ms_ssim":
+      del nan["ms_ssim"]
     self._columns = ["step", "stage", "loss", "lr", "skipped"]
     self._columns += list(summarise(nan))
     kept = []

@@ -134,7 +134,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   """
   model = VariableRate(stage_model(config, stage.name), config.train.remat)
   tx = optimizer(config, stage)
-  lmbdas = lagrange_weights(config.train.lmbda_first, config.model.levels)
+  lmbdas = lagrange_weights(config.train, config.model.levels)
   dtype = jnp.dtype(config.train.precision)
   root = jax.random.key(config.seed)
   decay = config.optim.ema_decay
@@ -146,7 +146,10 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     levels = draw_levels(config, model.config.adaptive, keys)
 
     def loss_fn(params):
-      return rate_distortion(model, params, images, levels, keys, lmbdas, dtype)
+      return rate_distortion(
+        model, params, images, levels, keys, lmbdas, dtype,
+        config.train.distortion,
+      )  # fmt: skip
 
     return jax.value_and_grad(loss_fn, has_aux=True)(params)
 
@@ -251,7 +254,7 @@ def train(
   stop = _Stop()
   last = min(plan[-1].stop, stop_at or plan[-1].stop)
   first = parallel.is_first_process()
-  log = TrainingLog(workdir, config.model.levels, step) if first else None
+  log = TrainingLog(workdir, config, step) if first else None
   bar = tqdm.tqdm(
     total=plan[-1].stop,
     initial=step,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from sclc_jax.config import ExperimentConfig
+from sclc_jax.config import ExperimentConfig, TrainConfig
 from sclc_jax.models.variable_rate import VariableRate
+from sclc_jax.nn.ms_ssim import ms_ssim
 
 
-def lagrange_weights(first: float, levels: int) -> jax.Array:
-  """lmbda of each level [L]: first * 2 ** (level - 1)."""
-  return first * 2.0 ** jnp.arange(levels)
+def lagrange_weights(config: TrainConfig, levels: int) -> jax.Array:
+  """lmbda of each level [L], geometric; see `config.TrainConfig`."""
+  steps = jnp.arange(levels)
+  if config.distortion == "mse":
+    return config.lmbda_first * 2.0**steps
+  first, last = config.ms_ssim_lmbda_first, config.ms_ssim_lmbda_last
+  return first * (last / first) ** (steps / (levels - 1))
 
 
 def draw_levels(
@@ -49,8 +54,9 @@ def rate_distortion(
   keys: jax.Array,
   lmbdas: jax.Array,
   dtype=jnp.float32,
+  distortion: str = "mse",
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-  """sum over levels of lmbda * MSE + bpp, averaged over the batch.
+  """sum over levels of lmbda * distortion + bpp, averaged over the batch.
 
   Args:
     model: what is trained.
@@ -60,28 +66,33 @@ def rate_distortion(
     keys: [B], one per example.
     lmbdas: [L].
     dtype: of the transforms' computation.
+    distortion: `mse`, or `ms_ssim`: 1 - MS-SSIM.
 
   Returns:
-    The loss, and sums per level [L]: `count`, `mse`, `bpp`, `selected`.
+    The loss, and sums per level [L]: `count`, `mse`, `bpp`, `selected`, and
+    `ms_ssim` where that is trained on.
   """
   pixels = images.shape[1] * images.shape[2]
   x = images.astype(jnp.float32) / 127.5 - 1.0
   bits_z, out = model.apply({"params": params}, x.astype(dtype), levels, keys)
   error = (out.x_hat.astype(jnp.float32) - x) * 127.5
   mse = jnp.mean(error**2, axis=(2, 3, 4))  # [K, B]
-  bpp = (out.bits_y + bits_z) / pixels
+  lost = mse
+  values = {"mse": mse, "selected": out.selected}
+  if distortion == "ms_ssim":
+    x_255 = images.astype(jnp.float32)
+    values["ms_ssim"] = jax.lax.map(
+      lambda e: ms_ssim(x_255, x_255 + e), error
+    )
+    lost = 1 - values["ms_ssim"]
+  values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
   distinct = 1 if not model.config.adaptive else lmbdas.shape[0]
   weight = distinct / levels.shape[0]
-  loss = weight * jnp.mean(jnp.sum(lmbdas[levels] * mse + bpp, axis=0))
+  loss = weight * jnp.mean(jnp.sum(lmbdas[levels] * lost + bpp, axis=0))
   one_hot = jax.nn.one_hot(levels, lmbdas.shape[0])  # [K, B, L]
 
   def per_level(values):
     return jnp.einsum("kb,kbl->l", values, one_hot)
 
-  sums = {
-    "count": one_hot.sum((0, 1)),
-    "mse": per_level(mse),
-    "bpp": per_level(bpp),
-    "selected": per_level(out.selected),
-  }
-  return loss, sums
+  sums = {key: per_level(value) for key, value in values.items()}
+  return loss, {"count": one_hot.sum((0, 1)), **sums}

@@ -3,7 +3,11 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from sclc_jax.codec.range_coder import CorruptStreamError, get_engine
+from sclc_jax.codec.range_coder import (
+  CorruptStreamError,
+  get_engine,
+  symbol_bits,
+)
 from sclc_jax.codec.tables import SCALES, gaussian_tables
 
 _pairs = st.lists(
@@ -40,6 +44,15 @@ def test_both_engines_write_the_same_bytes(pairs):
   assert data == theirs.encode(gaussian_tables(), symbols, indexes)
   decoded = theirs.decode(gaussian_tables(), data, indexes)
   np.testing.assert_array_equal(decoded, symbols)
+
+
+@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.given(_pairs)
+def test_symbols_cost_what_the_coder_writes(pairs):
+  symbols, indexes = _arrays(pairs)
+  data = get_engine("portable").encode(gaussian_tables(), symbols, indexes)
+  bits = symbol_bits(gaussian_tables(), symbols, indexes).sum()
+  assert -16 <= 8 * len(data) - bits <= 24 + 0.001 * bits
 
 
 @hypothesis.settings(deadline=None, max_examples=100)

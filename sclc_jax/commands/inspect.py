@@ -1,0 +1,77 @@
+"""`sclc inspect`."""
+
+from __future__ import annotations
+
+import pathlib
+
+from sclc_jax.commands.common import Add, coding_flags, open_codec
+
+
+def register(add: Add) -> None:
+  """Adds the commands to the command line."""
+  inspect = add("inspect", _inspect, "pictures of where the bits of a photo go")
+  coding_flags(inspect)
+  inspect.add_argument("image", help="the photo")
+  inspect.add_argument(
+    "--quality", type=float, default=4.0, help="of the file that is taken apart"
+  )
+  inspect.add_argument("-o", "--output", help="folder; NAME_inspect if unset")
+
+
+def _inspect(args) -> None:
+  from sclc_jax import explain, plots
+  from sclc_jax.codec.images import load_image
+  from sclc_jax.metrics import psnr_db
+  from sclc_jax.peers import JPEG
+
+  source = pathlib.Path(args.image)
+  image = load_image(source)
+  out = pathlib.Path(args.output or f"{source.stem}_inspect")
+  if out.exists() and not out.is_dir():
+    raise ValueError(f"{out} is a file; name a folder with -o.")
+  codec = open_codec(args)
+  codec.quality_step(args.quality)
+  out.mkdir(parents=True, exist_ok=True)
+  analysis = codec.analyse(image)
+  data = codec.encode(analysis, args.quality)
+  x_hat = codec.decompress(data)
+  cost = explain.cost(codec, data)
+
+  def name(codec_name: str, size: int, picture) -> str:
+    return f"{codec_name}: {size} bytes, {psnr_db(image, picture):.2f} dB"
+
+  jpeg = explain.peer_at_size(JPEG, image, len(data))
+  pictures = [
+    ("original", image),
+    (name(f"sclc, quality {args.quality:g}", len(data), x_hat), x_hat),
+    (name("JPEG", *jpeg), jpeg[1]),
+  ]
+  levels = range(1, codec.model.top_quality + 1)
+  columns = [
+    (
+      f"quality {level}",
+      explain.adjusted_importance(codec, analysis, level),
+      codec.mask(analysis, level),
+    )
+    for level in levels
+  ]
+  figures = {
+    "importance.png": lambda path: plots.plot_importance(
+      image, explain.importance(analysis), path
+    ),
+    "masks.png": lambda path: plots.plot_levels(
+      image, source.stem, columns, path
+    ),
+    "bits.png": lambda path: plots.plot_bits(
+      image, cost.y, cost.z, cost.channels,
+      f"{source.stem}, quality {args.quality:g}: {len(data)} bytes", path,
+    ),
+    "crops.png": lambda path: plots.plot_crops(pictures, cost.y, path),
+    "rd.png": lambda path: plots.plot_rd(
+      explain.photo_curves(codec, analysis, image, levels),
+      "RGB PSNR (dB)", path,
+    ),
+  }  # fmt: skip
+  for figure, write in figures.items():
+    write(out / figure)
+    print(out / figure)
