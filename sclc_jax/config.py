@@ -143,6 +143,10 @@ class TrainConfig:
       the same gradient.
     remat: computes the synthesis again for the gradient of each level instead
       of keeping its activations; less memory for all-level steps.
+    steps_per_dispatch: steps that the devices run in one call. Calls end at its
+      multiples, so the intervals have to be multiples of it.
+    validate_every: steps from one validation to the next, by real rate on
+      `data.validation`, and at the end of each stage; 0 for none.
   """
 
   distortion: str = "mse"
@@ -155,6 +159,8 @@ class TrainConfig:
   checkpoint_every: int = 500
   accumulate: int = 1
   remat: bool = False
+  steps_per_dispatch: int = 1
+  validate_every: int = 0
 
   def __post_init__(self):
     _check(
@@ -188,16 +194,47 @@ class TrainConfig:
       self.checkpoint_every,
       "positive",
     )
+    dispatch = self.steps_per_dispatch
+    _check(dispatch >= 1, "train.steps_per_dispatch", dispatch, "positive")
+    _check(
+      self.validate_every >= 0,
+      "train.validate_every",
+      self.validate_every,
+      "at least 0",
+    )
+    for key in ("log_every", "checkpoint_every", "validate_every"):
+      _check(
+        getattr(self, key) % dispatch == 0,
+        f"train.{key}",
+        getattr(self, key),
+        f"a multiple of train.steps_per_dispatch ({dispatch})",
+      )
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-  """Training images."""
+  """Training images.
+
+  Attributes:
+    source: `folder:PATH`, or `tfds:SET[#SPLIT][@DATA_DIR]` of a prepared
+      array_record set (NAME, NAME/CONFIG, NAME:VERSION or a builder's folder).
+    batch_size: of all devices of all hosts together.
+    crop_size: side of the crops, pixels.
+    max_downscale: largest factor of the random downscaling before a crop.
+    cache_mib: decoded images that a process holds in memory, in all; those
+      beyond it are decoded at each use.
+    device_resident: the decoded set lies in the memory of each device, and the
+      crops are cut there; the examples are the same, but for rounding.
+    validation: `folder:PATH` of the images of `train.validate_every`.
+  """
 
   source: str = ""
-  batch_size: int = 8  # global
+  batch_size: int = 8
   crop_size: int = 256
   max_downscale: float = 2.0
+  cache_mib: int = 8192
+  device_resident: bool = False
+  validation: str = ""
 
   def __post_init__(self):
     _check(self.batch_size >= 1, "data.batch_size", self.batch_size, "positive")
@@ -206,6 +243,13 @@ class DataConfig:
       "data.crop_size",
       self.crop_size,
       "a positive multiple of 64",
+    )
+    _check(self.cache_mib >= 0, "data.cache_mib", self.cache_mib, "at least 0")
+    _check(
+      self.max_downscale >= 1,
+      "data.max_downscale",
+      self.max_downscale,
+      "at least 1",
     )
 
 
@@ -231,6 +275,14 @@ class ExperimentConfig:
         self.data.crop_size,
         f"at least {_MS_SSIM_MIN_CROP} for train.distortion 'ms_ssim', whose "
         "five scales of an 11-pixel window need 161 pixels",
+      )
+    if self.train.validate_every:
+      kind, _, path = self.data.validation.partition(":")
+      _check(
+        kind == "folder" and bool(path),
+        "data.validation",
+        self.data.validation,
+        "folder:PATH where train.validate_every is set",
       )
 
 

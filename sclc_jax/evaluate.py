@@ -107,13 +107,13 @@ def evaluate(
   return rows + mean_rows(rows)
 
 
-def mean_rows(rows: list[dict]) -> list[dict]:
-  """One row a quality, with `image` = `MEAN`."""
+def mean_rows(rows: list[dict], keys: Iterable[str] = ()) -> list[dict]:
+  """One row a quality, with `image` = `MEAN`; of the columns and of `keys`."""
   means = []
   for quality in dict.fromkeys(row["quality"] for row in rows):
     group = [row for row in rows if row["quality"] == quality]
     mean = {"image": "MEAN", "quality": quality}
-    for key in COLUMNS[2:]:
+    for key in (*COLUMNS[2:], *keys):
       mean[key] = float(np.mean([row[key] for row in group]))
     means.append(mean)
   return means

@@ -75,34 +75,86 @@ def run(
   quiet: bool = False,
 ) -> int:
   """Trains, or resumes, an experiment; returns the step reached."""
-  from sclc_jax.train import parallel
-  from sclc_jax.train.data import make_batches, open_folder
   from sclc_jax.train.loop import train
 
-  kind, _, path = config.data.source.partition(":")
-  if kind != "folder" or not path:
-    raise ValueError(
-      f"data.source is {config.data.source!r}; give "
-      "--config.data.source=folder:PATH of your photographs."
-    )
   params = _initial_params(config.init_from)
-  images = open_folder(path, config.data.crop_size)
+  validator = make_validator(config)
+  batches, resident = open_data(config)
+  return train(
+    config, workdir, batches, stop_at=stop_at, initial_params=params,
+    resident=resident, validator=validator, quiet=quiet,
+  )  # fmt: skip
+
+
+def open_data(config: ExperimentConfig):
+  """(batches, resident) of the training data, as `loop.train` takes them."""
+  from sclc_jax.train import device_data, parallel
+  from sclc_jax.train.data import decode_all, make_batches, open_images
+  from sclc_jax.train.loop import Resident
+
+  data = config.data
+  cache_mib = 0 if data.device_resident else data.cache_mib
+  images = open_images(data.source, data.crop_size, cache_mib)
+  finish = resident = None
+  if data.device_resident:
+    decoded = decode_all(images)
+    window = device_data.largest_square(
+      decoded, data.crop_size, data.max_downscale
+    )
+    resident = Resident(
+      device_data.pack(decoded, window),
+      lambda packed, rows: device_data.cut_examples(
+        packed, rows, data.crop_size, window
+      ),
+    )
+    images, finish = device_data.shapes_of(decoded), device_data.to_row
 
   def batches(step: int):
     return make_batches(
       images,
-      crop_size=config.data.crop_size,
-      batch_size=config.data.batch_size,
+      crop_size=data.crop_size,
+      batch_size=data.batch_size,
       seed=config.seed,
       start_step=step,
-      max_downscale=config.data.max_downscale,
-      examples=parallel.local_examples(config.data.batch_size),
+      max_downscale=data.max_downscale,
+      examples=parallel.local_examples(data.batch_size),
+      finish=finish,
     )
 
-  return train(
-    config, workdir, batches, stop_at=stop_at, initial_params=params,
-    quiet=quiet,
-  )  # fmt: skip
+  return batches, resident
+
+
+def make_validator(config: ExperimentConfig):
+  """Codes `data.validation` at every level; None where it is not asked for.
+
+  Returns:
+    What `loop.train` takes as its validator.
+  """
+  if not config.train.validate_every:
+    return None
+  from sclc_jax import evaluate as ev
+  from sclc_jax.codec.codec import Codec
+  from sclc_jax.codec.images import SUFFIXES
+  from sclc_jax.codec.model_file import freeze
+
+  folder = pathlib.Path(config.data.validation.partition(":")[2])
+  paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+  if not paths:
+    raise ValueError(
+      f"data.validation names {folder}, which has no image; give folder:PATH "
+      "of a folder with photographs."
+    )
+
+  def validate(model: ModelConfig, params) -> list[dict[str, float]]:
+    levels = range(1, model.levels + 1)
+    qualities = levels if model.adaptive else levels[-1:]
+    rows = ev.evaluate(Codec(freeze(model, params)), paths, qualities, True)
+    rows = [row for row in rows if row["image"] != "MEAN"]
+    for row in rows:
+      row["mse"] = 255**2 / 10 ** (row["psnr_db"] / 10)
+    return ev.mean_rows(rows, ("mse",))
+
+  return validate
 
 
 def _initial_params(source: str):
@@ -116,9 +168,14 @@ def _initial_params(source: str):
 
 
 def load_checkpoint(
-  workdir: str | os.PathLike, step: int | None = None
+  workdir: str | os.PathLike, step: int | None = None, best: bool = False
 ) -> tuple[ModelConfig, Any]:
-  """(model config, parameters) of a workdir's checkpoint, the latest if None.
+  """(model config, parameters) of a workdir's checkpoint.
+
+  Args:
+    workdir: of a training run.
+    step: the latest if None.
+    best: the one that validated best instead.
 
   Raises:
     ValueError: there is no such checkpoint.
@@ -126,10 +183,11 @@ def load_checkpoint(
   from sclc_jax.checkpoint import Checkpoints
   from sclc_jax.train.loop import new_state, stages, trained_params
 
-  folder = pathlib.Path(workdir) / "checkpoints"
+  folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
   if not folder.is_dir():
     raise ValueError(
-      f"{workdir} holds no checkpoints; give the --workdir of 'sclc train'."
+      f"{folder} does not exist; give the --workdir of 'sclc train'"
+      + (" of a run with train.validate_every set." if best else ".")
     )
   checkpoints = Checkpoints(folder)
   step = checkpoints.latest_step() if step is None else step

@@ -8,6 +8,7 @@ import numpy as np
 
 from sclc_jax.codec.codec import Analysis, Codec
 from sclc_jax.codec.control import IMPORTANCE_BITS
+from sclc_jax.codec.latent_coder import coded_elements
 from sclc_jax.codec.range_coder import symbol_bits
 from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.metrics import psnr_db
@@ -17,7 +18,7 @@ from sclc_jax.peers import PEERS, Peer
 def importance(analysis: Analysis) -> np.ndarray:
   """The importance map, float64 [h, w, M] in [0, 1]; ones without selection."""
   if analysis.importance is None:
-    return np.ones(analysis.scale.shape)
+    return np.ones(analysis.y.shape)
   return analysis.importance / 2.0**IMPORTANCE_BITS
 
 
@@ -55,14 +56,13 @@ def cost(codec: Codec, data: bytes) -> Cost:
   """What every position of a file costs, from the tables that coded it."""
   found = codec.symbols(data)
   bits = np.zeros(found.mask.shape)
-  bits[found.mask] = symbol_bits(gaussian_tables(), found.y, found.index)
+  coded = coded_elements(codec.model, found.mask)
+  bits.flat[coded] = symbol_bits(gaussian_tables(), found.y, found.index)
   channels = np.broadcast_to(
     np.arange(found.z.shape[2], dtype=np.int32), found.z.shape
   )
   z = symbol_bits(codec.model.z_tables, found.z.ravel(), channels.ravel())
-  return Cost(
-    bits.sum(2), z.reshape(found.z.shape).sum(2), bits.sum((0, 1))
-  )
+  return Cost(bits.sum(2), z.reshape(found.z.shape).sum(2), bits.sum((0, 1)))
 
 
 def peer_at_size(

@@ -1,8 +1,10 @@
 """Shared fixtures: a photograph, and a small model with random weights."""
 
+import os
 import pathlib
 from collections.abc import Callable
 
+import jax
 import numpy as np
 import pytest
 import skimage.data
@@ -11,6 +13,18 @@ from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model_file import CodecModel, read_model
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_once(tmp_path_factory) -> None:
+  """Many tests compile the same small models, in other processes too."""
+  folder = tmp_path_factory.mktemp("compiled")
+  for key, value in {
+    "jax_compilation_cache_dir": str(folder),
+    "jax_persistent_cache_min_compile_time_secs": 0.2,
+  }.items():
+    jax.config.update(key, value)
+    os.environ[key.upper()] = str(value)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,27 @@ from sclc_jax.codec.tiles import bands
 _SYMBOL_MAX = 2**24
 
 
+def position_groups(model: CodecModel, h: int, w: int):
+  """Raster numbers of the positions of y [h, w, M], group by group."""
+  if model.context is None:
+    return bands((h * w, model.config.M))
+  return coding_groups(model.context.order, h, w)
+
+
+def coded_elements(model: CodecModel, mask: np.ndarray) -> np.ndarray:
+  """Raster numbers of the selected elements in coding order, int64 [n].
+
+  Args:
+    model: a frozen model.
+    mask: bool [h, w, M].
+  """
+  h, w, channels = mask.shape
+  numbers = np.arange(mask.size).reshape(h * w, channels)
+  chosen = mask.reshape(h * w, channels)
+  groups = position_groups(model, h, w)
+  return np.concatenate([numbers[group][chosen[group]] for group in groups])
+
+
 class LatentCoder:
   """Codes y given the side information that z decides.
 
@@ -83,13 +104,11 @@ class LatentCoder:
     h, w, channels = mask.shape
     side, chosen = side.reshape(h * w, -1), mask.reshape(h * w, -1)
     context = None
-    groups = bands(chosen.shape)
     if self._model.context is not None:
       context = ContextState(self._model.context, h, w)
-      groups = coding_groups(self._model.context.order, h, w)
     y_hat = np.zeros((h * w, channels), np.float32) if reconstruct else None
     found = []
-    for group in groups:
+    for group in position_groups(self._model, h, w):
       at = step if np.ndim(step) == 0 else np.ravel(step)[group]
       here, rows = chosen[group], side[group]
       if context is not None:

@@ -26,7 +26,11 @@ def register(add: Add) -> None:
 
   export = add("export", _export, "freeze a checkpoint into an .sclcm model")
   export.add_argument("--workdir", required=True, help="of 'sclc train'")
-  export.add_argument("--step", type=int, help="the latest if unset")
+  which = export.add_mutually_exclusive_group()
+  which.add_argument("--step", type=int, help="the latest if unset")
+  which.add_argument(
+    "--best", action="store_true", help="the step that validated best"
+  )
   export.add_argument("-o", "--output", required=True, help="FILE.sclcm")
 
   sweep = add("sweep", _sweep, "train and compare the points of a sweep")
@@ -56,7 +60,7 @@ def _export(args) -> None:
   from sclc_jax.codec.model_file import freeze, save_model
   from sclc_jax.experiment import load_checkpoint
 
-  model = freeze(*load_checkpoint(args.workdir, args.step))
+  model = freeze(*load_checkpoint(args.workdir, args.step, args.best))
   save_model(model, args.output)
   size = pathlib.Path(args.output).stat().st_size
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")

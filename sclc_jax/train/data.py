@@ -1,32 +1,104 @@
-"""Training images: a folder decoded once, then random crops by number.
+"""Training images by number: random access, global shuffle, random crops.
 
-Every crop is a pure function of (seed, example number), so a run can start at
-any step, and hosts can share a global batch, without any saved state.
+A source is a sequence of images: a folder, a tfds set, or a list. What an
+example number shows (image, scale, place, flip) is a pure function of (seed,
+number). So a run can start at any step, in the middle of an epoch too, and
+hosts can share a global batch, with no saved state and no word exchanged.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import io
 import os
 import pathlib
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tqdm
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_TRIES = 100  # images in a row that may be too small
 
 
-def open_folder(path: str | os.PathLike, crop_size: int) -> list[np.ndarray]:
-  """Decodes every photograph below a folder, in the order of their names.
+def open_images(source: str, crop_size: int, cache_mib: int) -> Sequence:
+  """The images of `data.source`, decoded when they are asked for.
 
   Args:
-    path: folder; PNG, JPEG and WebP files below it are read.
+    source: `folder:PATH`, or `tfds:SET`, see `tfds_images.open_tfds`.
+    crop_size: of the crops that will be taken.
+    cache_mib: decoded images that are held in memory, in all.
+
+  Returns:
+    A sequence of uint8 [H, W, 3] images, safe for several threads.
+  """
+  kind, _, path = source.partition(":")
+  if kind == "folder" and path:
+    return Cache(open_folder(path, crop_size), cache_mib)
+  if kind == "tfds" and path:
+    from sclc_jax.train.tfds_images import open_tfds
+
+    return Cache(open_tfds(path), cache_mib)
+  raise ValueError(
+    f"data.source is {source!r}; give --config.data.source=folder:PATH of your "
+    "photographs, or tfds:SET."
+  )
+
+
+def threads() -> int:
+  """Threads that decode: the CPUs this process may use, at most 16."""
+  if hasattr(os, "sched_getaffinity"):
+    return min(16, len(os.sched_getaffinity(0)))
+  return min(16, os.cpu_count() or 1)
+
+
+def decode(data: bytes | pathlib.Path, name: str) -> np.ndarray:
+  """A coded image to uint8 [H, W, 3].
+
+  Args:
+    data: bytes, or a file.
+    name: what to call it if it is damaged.
+  """
+  from PIL import Image
+
+  try:
+    with Image.open(_openable(data)) as image:
+      return np.asarray(image.convert("RGB"))
+  except (OSError, SyntaxError) as error:  # Pillow raises both
+    raise ValueError(
+      f"{name} cannot be decoded ({error}); remove it from the set."
+    ) from None
+
+
+def _openable(data: bytes | pathlib.Path):
+  return io.BytesIO(data) if isinstance(data, bytes) else data
+
+
+class Folder(Sequence):
+  """Images in files, decoded at each access."""
+
+  def __init__(self, files: Sequence[pathlib.Path]):
+    self._files = list(files)
+
+  def __len__(self) -> int:
+    return len(self._files)
+
+  def __getitem__(self, index: int) -> np.ndarray:
+    return decode(self._files[index], str(self._files[index]))
+
+
+def open_folder(path: str | os.PathLike, crop_size: int) -> Folder:
+  """Every photograph below a folder, in the order of their names.
+
+  Args:
+    path: folder; PNG, JPEG and WebP files below it count.
     crop_size: images with a shorter side below it are left out.
 
   Returns:
-    uint8 [H, W, 3] images, held in memory.
+    A sequence of uint8 [H, W, 3] images. Only headers have been read.
   """
   from PIL import Image
 
@@ -38,69 +110,115 @@ def open_folder(path: str | os.PathLike, crop_size: int) -> list[np.ndarray]:
     )
   files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
 
-  def decode(file: pathlib.Path) -> np.ndarray:
+  def shorter_side(file: pathlib.Path) -> int:
     try:
       with Image.open(file) as image:
-        return np.asarray(image.convert("RGB"))
+        return min(image.size)
     except OSError as error:
       raise ValueError(
         f"{file} cannot be decoded ({error}); remove it from the folder."
       ) from None
 
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    decoded = list(
+  with concurrent.futures.ThreadPoolExecutor(threads()) as pool:
+    sides = list(pool.map(shorter_side, files))
+  large = [f for f, side in zip(files, sides, strict=True) if side >= crop_size]
+  if not large:
+    raise ValueError(
+      f"{path} has no PNG, JPEG or WebP image of at least {crop_size} pixels "
+      f"a side ({len(files)} images found); lower data.crop_size or give "
+      "another folder."
+    )
+  return Folder(large)
+
+
+class Cache(Sequence):
+  """Keeps the images of a sequence from their first use on, up to a bound."""
+
+  def __init__(self, images: Sequence, mebibytes: int):
+    self._images = images
+    self._room = mebibytes * 2**20
+    self._kept: dict[int, np.ndarray] = {}
+    self._lock = threading.Lock()
+
+  def __len__(self) -> int:
+    return len(self._images)
+
+  def __getitem__(self, index: int) -> np.ndarray:
+    image = self._kept.get(index)
+    if image is None:
+      image = self._images[index]
+      with self._lock:
+        if index not in self._kept and image.nbytes <= self._room:
+          self._kept[index] = image
+          self._room -= image.nbytes
+    return image
+
+
+def decode_all(images: Sequence) -> list[np.ndarray]:
+  """Every image of a sequence, by several threads, with a progress bar."""
+  with concurrent.futures.ThreadPoolExecutor(threads()) as pool:
+    return list(
       tqdm.tqdm(
-        pool.map(decode, files),
-        total=len(files),
+        pool.map(images.__getitem__, range(len(images))),
+        total=len(images),
         desc="decode",
         unit="image",
         file=sys.stderr,
         disable=not sys.stderr.isatty(),
       )
     )
-  images = [image for image in decoded if min(image.shape[:2]) >= crop_size]
-  if not images:
-    raise ValueError(
-      f"{path} has no PNG, JPEG or WebP image of at least {crop_size} pixels "
-      f"a side ({len(files)} images found); lower data.crop_size or give "
-      "another folder."
-    )
-  return images
 
 
-def crop(
-  images: list[np.ndarray],
+class Place(NamedTuple):
+  """Where an example lies in its image: a square, mirrored or not."""
+
+  top: int
+  left: int
+  size: int
+  flip: bool
+
+
+def draw_place(
+  shape: tuple[int, ...],
   number: int,
   *,
   crop_size: int,
   seed: int,
   max_downscale: float,
-) -> np.ndarray:
-  """The training example of a number: image, scale, place and flip drawn.
+) -> Place:
+  """Scale, place and flip of the example of a number.
 
-  Each epoch visits every image once, in an order drawn from (seed, epoch).
+  Args:
+    shape: (H, W, ...) of the image, no side below `crop_size`.
+    number: of the example.
+    crop_size: what the square is scaled down to.
+    seed: of everything that is drawn.
+    max_downscale: largest size of the square, relative to `crop_size`.
   """
+  rng = np.random.default_rng((seed, 1, number))
+  limit = min(max_downscale, min(shape[:2]) / crop_size)
+  size = int(round(crop_size * rng.uniform(1.0, max(limit, 1.0))))
+  size = min(size, *shape[:2])
+  top = int(rng.integers(shape[0] - size + 1))
+  left = int(rng.integers(shape[1] - size + 1))
+  return Place(top, left, size, bool(rng.random() < 0.5))
+
+
+def cut(image: np.ndarray, place: Place, crop_size: int) -> np.ndarray:
+  """The example: uint8 [crop_size, crop_size, 3]."""
   from PIL import Image
 
-  epoch, place = divmod(number, len(images))
-  order = np.random.default_rng((seed, 0, epoch)).permutation(len(images))
-  image = images[order[place]]
-  rng = np.random.default_rng((seed, 1, number))
-  limit = min(max_downscale, min(image.shape[:2]) / crop_size)
-  size = int(round(crop_size * rng.uniform(1.0, max(limit, 1.0))))
-  size = min(size, *image.shape[:2])
-  top = rng.integers(image.shape[0] - size + 1)
-  left = rng.integers(image.shape[1] - size + 1)
+  top, left, size, flip = place
   patch = image[top : top + size, left : left + size]
   if size != crop_size:
     patch = np.asarray(
       Image.fromarray(patch).resize((crop_size, crop_size), Image.LANCZOS)
     )
-  return patch[:, ::-1] if rng.random() < 0.5 else patch
+  return patch[:, ::-1] if flip else patch
 
 
 def make_batches(
-  images: list[np.ndarray],
+  images: Sequence,
   *,
   crop_size: int,
   batch_size: int,
@@ -108,44 +226,62 @@ def make_batches(
   start_step: int = 0,
   max_downscale: float = 2.0,
   examples: range | None = None,
-  prefetch: int = 4,
+  finish: Callable[[int, Any, Place], np.ndarray] | None = None,
 ) -> Iterator[np.ndarray]:
-  """Batches from `start_step` on, made ahead by one thread.
+  """Batches from `start_step` on, made ahead by several threads.
+
+  Each epoch visits every image once, in an order drawn from (seed, epoch). An
+  image that is smaller than the crop is replaced by the one after it.
 
   Args:
-    images: as from `open_folder`.
+    images: uint8 [H, W, 3] each.
     crop_size: side of the crops.
     batch_size: of all hosts together.
     seed: of everything that is drawn.
     start_step: the first batch's step.
     max_downscale: largest factor of the random downscaling.
-    examples: those of each global batch that are wanted; all if None.
-    prefetch: batches made ahead.
+    examples: those of each global batch that are wanted: one of the equal
+      parts that it is dealt out in; all if None.
+    finish: makes an example of (index, image, place); cuts it out if None.
 
   Yields:
-    uint8 [len(examples), crop_size, crop_size, 3]; the batch of a step does
-    not depend on the step at which the iterator was started.
+    uint8 [len(examples), crop_size, crop_size, 3], or what `finish` gives,
+    stacked; the batch of a step does not depend on the step at which the
+    iterator was started.
   """
-  examples = range(batch_size) if examples is None else examples
+  import grain
 
-  def batch(step: int) -> np.ndarray:
-    return np.stack(
-      [
-        crop(
-          images,
-          step * batch_size + example,
-          crop_size=crop_size,
-          seed=seed,
-          max_downscale=max_downscale,
-        )
-        for example in examples
-      ]
+  examples = range(batch_size) if examples is None else examples
+  share = len(examples)
+  assert batch_size % share == 0 and examples.start % share == 0, examples
+
+  def usable(index: int) -> tuple[int, Any]:
+    for i in range(min(_TRIES, len(images))):
+      found = (index + i) % len(images)
+      image = images[found]
+      if min(image.shape[:2]) >= crop_size:
+        return found, image
+    raise ValueError(
+      f"{i + 1} images in a row are smaller than {crop_size} pixels a side; "
+      "lower data.crop_size or give another set."
     )
 
-  with concurrent.futures.ThreadPoolExecutor(1) as pool:
-    ahead = [pool.submit(batch, start_step + i) for i in range(prefetch)]
-    step = start_step
-    while True:
-      ahead.append(pool.submit(batch, step + prefetch))
-      yield ahead.pop(0).result()
-      step += 1
+  def example(number: int, index: int) -> np.ndarray:
+    index, image = usable(index)
+    place = draw_place(
+      image.shape,
+      number,
+      crop_size=crop_size,
+      seed=seed,
+      max_downscale=max_downscale,
+    )
+    if finish is not None:
+      return finish(index, image, place)
+    return cut(image, place, crop_size)
+
+  numbered = grain.MapDataset.range(len(images)).shuffle(seed=seed).repeat()
+  parts = numbered.map_with_index(example).batch(share)
+  first = (start_step * batch_size + examples.start) // share
+  mine = parts[first :: batch_size // share]
+  ahead = grain.ReadOptions(threads(), 2 * threads() + 2)
+  yield from mine.to_iter_dataset(ahead)

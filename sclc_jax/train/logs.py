@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from sclc_jax.config import ExperimentConfig
 
 _SUMMED = ("mse", "bpp", "ms_ssim", "selected")
+VALIDATION = ("step", "stage", "quality", "bytes", "bpp", "psnr_db", "score")
 
 
 def summarise(sums: dict[str, np.ndarray]) -> dict[str, float]:
@@ -33,36 +35,25 @@ def summarise(sums: dict[str, np.ndarray]) -> dict[str, float]:
   return row
 
 
-class TrainingLog:
-  """Appends rows to DIR/log.csv and scalars to DIR/tensorboard.
+class _Table:
+  """A CSV file with a column `step`, appended to.
 
-  On a resume, rows beyond the restored step are dropped first, so that the
-  file equals an unbroken run's.
+  Rows beyond the step that a run starts from are dropped first, so that the
+  file of a resumed run equals an unbroken one's.
   """
 
-  def __init__(
-    self, workdir: pathlib.Path, config: ExperimentConfig, start_step: int
-  ):
-    from tensorboardX import SummaryWriter
-
-    self._path = workdir / "log.csv"
-    nan = {key: np.zeros(config.model.levels) for key in ("count", *_SUMMED)}
-    if config.train.distortion != "ms_ssim":
-      del nan["ms_ssim"]
-    self._columns = ["step", "stage", "loss", "lr", "skipped"]
-    self._columns += list(summarise(nan))
+  def __init__(self, path: pathlib.Path, columns: Sequence[str], start: int):
+    self._path, self._columns = path, columns
     kept = []
-    if self._path.exists():
-      with self._path.open(newline="") as file:
-        kept = [r for r in csv.DictReader(file) if int(r["step"]) <= start_step]
-    with self._path.open("w", newline="") as file:
-      writer = csv.DictWriter(file, self._columns)
+    if path.exists():
+      with path.open(newline="") as file:
+        kept = [r for r in csv.DictReader(file) if int(r["step"]) <= start]
+    with path.open("w", newline="") as file:
+      writer = csv.DictWriter(file, columns)
       writer.writeheader()
       writer.writerows(kept)
-    self._board = SummaryWriter(str(workdir / "tensorboard"))
 
   def write(self, row: dict) -> None:
-    """Adds one report."""
     with self._path.open("a", newline="") as file:
       csv.DictWriter(file, self._columns).writerow(
         {
@@ -70,11 +61,47 @@ class TrainingLog:
           for key, value in row.items()
         }
       )
-    for key, value in row.items():
-      if isinstance(value, float) and np.isfinite(value):
-        self._board.add_scalar(key, value, row["step"])
-    self._board.flush()
+
+
+class TrainingLog:
+  """DIR/log.csv, DIR/validation.csv where there is one, DIR/tensorboard."""
+
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    config: ExperimentConfig,
+    start_step: int,
+    validates: bool = False,
+  ):
+    from tensorboardX import SummaryWriter
+
+    nan = {key: np.zeros(config.model.levels) for key in ("count", *_SUMMED)}
+    if config.train.distortion != "ms_ssim":
+      del nan["ms_ssim"]
+    columns = ["step", "stage", "loss", "lr", "skipped", *summarise(nan)]
+    self._steps = _Table(workdir / "log.csv", columns, start_step)
+    if validates:
+      self._validation = _Table(
+        workdir / "validation.csv", VALIDATION, start_step
+      )
+    self._board = SummaryWriter(str(workdir / "tensorboard"))
+
+  def write(self, row: dict) -> None:
+    """Adds one report."""
+    self._steps.write(row)
+    self._plot(row, "")
+
+  def write_validation(self, row: dict) -> None:
+    """Adds one quality of one validation."""
+    self._validation.write(row)
+    self._plot(row, f"validation_{row['quality']:g}/")
 
   def close(self) -> None:
     """Flushes TensorBoard."""
     self._board.close()
+
+  def _plot(self, row: dict, prefix: str) -> None:
+    for key, value in row.items():
+      if isinstance(value, float) and np.isfinite(value):
+        self._board.add_scalar(prefix + key, value, row["step"])
+    self._board.flush()

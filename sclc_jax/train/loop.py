@@ -22,7 +22,13 @@ import optax
 import tqdm
 
 from sclc_jax.checkpoint import Checkpoints
-from sclc_jax.config import STAGES, ExperimentConfig, from_dict, stage_model
+from sclc_jax.config import (
+  STAGES,
+  ExperimentConfig,
+  ModelConfig,
+  from_dict,
+  stage_model,
+)
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog, summarise
@@ -32,6 +38,10 @@ _AHEAD = 1  # steps that the device may run ahead of the host
 _DIVERGED = 10  # updates in a row, none finite
 
 Batches = Callable[[int], Iterator[np.ndarray]]
+
+# (model, params) to one row a quality: `quality`, `bytes`, `bpp`, `psnr_db` and
+# `mse`, means over images, of files that were written and decoded.
+Validator = Callable[[ModelConfig, Any], list[dict[str, float]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +203,46 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   return step_fn
 
 
+@dataclasses.dataclass(frozen=True)
+class Resident:
+  """Training data in device memory.
+
+  Attributes:
+    data: pytree of arrays, the same on every device.
+    cut: (data, batch) to images; what `batches` yields then is not images but
+      tells which ones these are.
+  """
+
+  data: Any
+  cut: Callable[[Any, jax.Array], jax.Array]
+
+
+def make_dispatch(
+  config: ExperimentConfig, stage: Stage, resident: Resident | None
+) -> Callable:
+  """Several updates in one call, for pmap.
+
+  (state, data, batches, step, indices, stop) -> (state, sums): `batches` has
+  one a step on its first axis, `step` is the first one's, and sums are over
+  the steps.
+  """
+  step_fn = make_step(config, stage)
+
+  def dispatch(state, data, batches, step, indices, stop):
+    def body(state, numbered):
+      offset, batch = numbered
+      images = resident.cut(data, batch) if resident else batch
+      return step_fn(state, images, step + offset, indices, stop)
+
+    steps = batches.shape[0]
+    if steps == 1:
+      return body(state, (0, batches[0]))
+    state, sums = jax.lax.scan(body, state, (jnp.arange(steps), batches))
+    return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
+
+  return dispatch
+
+
 class _Stop:
   """Becomes true on SIGTERM; looked at between steps."""
 
@@ -218,16 +268,23 @@ def train(
   *,
   stop_at: int | None = None,
   initial_params: Any | None = None,
+  resident: Resident | None = None,
+  validator: Validator | None = None,
   quiet: bool = False,
 ) -> int:
   """Trains, or resumes what `workdir` holds, through all stages.
 
   Args:
     config: of the experiment; must equal that of a run being resumed.
-    workdir: checkpoints, log.csv and tensorboard go here.
-    batches: gives the uint8 [B, crop, crop, 3] batches from a step on.
-    stop_at: saves and ends at this step (counted over all stages).
+    workdir: checkpoints, best, log.csv, validation.csv and tensorboard go here.
+    batches: gives the uint8 [B, crop, crop, 3] batches from a step on, or what
+      `resident` makes them from.
+    stop_at: saves and ends at this step (counted over all stages), or at the
+      end of the call of `train.steps_per_dispatch` steps that it lies in.
     initial_params: parameters that the first stage starts from.
+    resident: data in device memory.
+    validator: called every `train.validate_every` steps and at the end of each
+      stage, by the first process.
     quiet: no progress bar.
 
   Returns:
@@ -251,83 +308,162 @@ def train(
       f"the {share} examples of a device."
     )
   workdir.mkdir(parents=True, exist_ok=True)
-  stop = _Stop()
   last = min(plan[-1].stop, stop_at or plan[-1].stop)
   first = parallel.is_first_process()
-  log = TrainingLog(workdir, config, step) if first else None
-  bar = tqdm.tqdm(
-    total=plan[-1].stop,
-    initial=step,
-    unit="step",
-    disable=quiet or not first,
-    file=sys.stderr,
+  run = _Run(
+    config=config,
+    stream=batches(step) if step < last else iter(()),
+    examples=examples,
+    resident=resident,
+    data=parallel.replicate(resident.data if resident else ()),
+    checkpoints=checkpoints,
+    meta=meta,
+    log=TrainingLog(workdir, config, step, validator is not None)
+    if first
+    else None,
+    validation=_Validation(config, workdir, validator) if validator else None,
+    bar=tqdm.tqdm(
+      total=plan[-1].stop,
+      initial=step,
+      unit="step",
+      disable=quiet or not first,
+      file=sys.stderr,
+    ),
+    stop=_Stop(),
   )
   # A later stage takes its parts from there too, where they are.
   params = carried = initial_params or {}
-  stream = batches(step) if step < last else iter(())
   state = None
-  for stage in plan:
-    if step > stage.stop or (step == stage.stop and step < last):
-      if step == stage.stop:  # the next stage starts from this one's end
+  try:
+    for stage in plan:
+      if step > stage.stop or (step == stage.stop and step < last):
+        if step == stage.stop:  # the next stage starts from this one's end
+          state, _ = checkpoints.restore(step, new_state(config, stage, None))
+          params = carried | state["params"]
+        continue
+      if step > stage.start:
         state, _ = checkpoints.restore(step, new_state(config, stage, None))
-        params = carried | state["params"]
-      continue
-    if step > stage.start:
-      state, _ = checkpoints.restore(step, new_state(config, stage, None))
-    else:
-      state = new_state(config, stage, params)
-    if step >= last:
-      break
-    state = _run_stage(
-      config,
-      stage,
-      state,
-      step,
-      min(last, stage.stop),
-      stream,
-      examples,
-      checkpoints,
-      meta,
-      log,
-      bar,
-      stop,
-    )
-    step = min(last, stage.stop)
-    if stop.asked:
-      step = checkpoints.latest_step()
-    params = carried | state["params"]
-    if stop.asked or step >= last:
-      break
-  checkpoints.wait()
-  checkpoints.close()
-  if log is not None:
-    log.close()
-  bar.close()
-  stop.close()
+      else:
+        state = new_state(config, stage, params)
+      if step >= last:
+        break
+      state, step = _run_stage(run, stage, state, step, min(last, stage.stop))
+      params = carried | state["params"]
+      if run.stop.asked or step >= last:
+        break
+  finally:
+    run.close()
   return step
 
 
+class _Validation:
+  """Real rates at intervals; keeps the state of the best one in DIR/best.
+
+  Best is the lowest mean over the qualities of lmbda * MSE + bpp, the training
+  loss on real files; a later stage's is better than any of an earlier one.
+  """
+
+  def __init__(
+    self, config: ExperimentConfig, workdir: pathlib.Path, validator: Validator
+  ):
+    self._config = config
+    self._validator = validator
+    self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
+    step = self._checkpoints.latest_step()
+    self._best = self._checkpoints.meta(step) if step is not None else None
+
+  def close(self) -> None:
+    """Waits until the best state is on disk."""
+    self._checkpoints.close()
+
+  def __call__(
+    self,
+    stage: Stage,
+    step: int,
+    state: dict[str, Any],
+    meta: dict,
+    log: TrainingLog | None,
+  ) -> None:
+    score = 0.0
+    if log is not None:
+      model = stage_model(self._config, stage.name)
+      rows = self._validator(model, trained_params(state))
+      first = self._config.train.lmbda_first
+      losses = [
+        first * 2 ** (row["quality"] - 1) * row["mse"] + row["bpp"]
+        for row in rows
+      ]
+      score = float(np.mean(losses))
+      for row in rows:
+        kept = {key: row[key] for key in ("quality", "bytes", "bpp", "psnr_db")}
+        log.write_validation(
+          {"step": step, "stage": stage.name, **kept, "score": score}
+        )
+    score = parallel.from_first_process(score)
+    best = self._best
+    if best is None or best["stage"] != stage.name or score < best["score"]:
+      self._best = {**meta, "stage": stage.name, "score": score}
+      self._checkpoints.save(step, state, self._best)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+  """What the stages of one run share."""
+
+  config: ExperimentConfig
+  stream: Iterator[np.ndarray]
+  examples: range
+  resident: Resident | None
+  data: Any
+  checkpoints: Checkpoints
+  meta: dict
+  log: TrainingLog | None  # of the first process
+  validation: _Validation | None
+  bar: tqdm.tqdm
+  stop: _Stop
+
+  def close(self) -> None:
+    """Waits for the checkpoints, and gives back what was taken."""
+    self.checkpoints.close()
+    if self.validation is not None:
+      self.validation.close()
+    if self.log is not None:
+      self.log.close()
+    self.bar.close()
+    self.stop.close()
+
+
 def _run_stage(
-  config, stage, state, step, until, stream, examples, checkpoints, meta, log,
-  bar, stop,
-):  # fmt: skip
-  update = parallel.parallel(make_step(config, stage))
+  run: _Run, stage: Stage, state: dict[str, Any], step: int, until: int
+) -> tuple[dict[str, Any], int]:
+  """Trains from `step` to `until`, or to a stop; returns (state, step)."""
+  config, settings = run.config, run.config.train
+  grid = settings.steps_per_dispatch
+  update = parallel.parallel(make_dispatch(config, stage, run.resident))
   lr = schedule(config, stage)
   skipped_before = int(state["skipped"])
   state = parallel.replicate(state)
-  indices = parallel.shard(np.asarray(examples, np.int32))
+  indices = parallel.shard(np.asarray(run.examples, np.int32))
   per_device = np.ones(jax.local_device_count(), np.int32)
   pending: list[Any] = []  # results not yet fetched: the device runs ahead
   sums, since, stopping = None, 0, False
   while step < until and not stopping:
-    images = parallel.shard(next(stream))
+    # The grid of calls does not depend on where a run starts, nor do its bits.
+    end = min((step // grid + 1) * grid, stage.stop)
+    batches = np.stack([next(run.stream) for _ in range(step, end)])
     state, new = update(
-      state, images, step * per_device, indices, int(stop.asked) * per_device
+      state,
+      run.data,
+      parallel.shard(batches, 1),
+      step * per_device,
+      indices,
+      int(run.stop.asked) * per_device,
     )
     pending.append(new)
-    step, since = step + 1, since + 1
-    bar.update()
-    report = step % config.train.log_every == 0 or step == until
+    since += end - step
+    run.bar.update(end - step)
+    step = end
+    report = step % settings.log_every == 0 or step >= until
     while pending and (report or len(pending) > _AHEAD):
       done = parallel.unreplicate(pending.pop(0))
       stopping = stopping or bool(done.pop("stop"))
@@ -342,10 +478,10 @@ def _run_stage(
         "skipped": skipped,
         **summarise(sums),
       }
-      if log is not None:
-        log.write(row)
+      if run.log is not None:
+        run.log.write(row)
       top = config.model.levels
-      bar.set_postfix_str(
+      run.bar.set_postfix_str(
         f"{stage.name} loss {row['loss']:.3f} level {top}: "
         f"{row[f'psnr_db_{top}']:.2f} dB {row[f'bpp_{top}']:.3f} bpp"
       )
@@ -353,12 +489,17 @@ def _run_stage(
         raise ValueError(
           f"the run has diverged: none of the last {since} updates before step "
           f"{step} was finite. Lower optim.lr, or set optim.clip_norm, and "
-          f"start again from step {checkpoints.latest_step() or 0}."
+          "start again from step "
+          f"{run.checkpoints.latest_step() or 0}."
         )
       sums, since, skipped_before = None, 0, skipped
-    if step % config.train.checkpoint_every == 0 and step < until:
-      checkpoints.save(step, parallel.unreplicate(state), meta)
+    every = settings.validate_every
+    if run.validation and (step % every == 0 or step == stage.stop):
+      host = parallel.unreplicate(state)
+      run.validation(stage, step, host, run.meta, run.log)
+    if step % settings.checkpoint_every == 0 and step < until:
+      run.checkpoints.save(step, parallel.unreplicate(state), run.meta)
   state = parallel.unreplicate(state)
-  checkpoints.save(step, state, {**meta, "stage": stage.name})
-  stop.asked = stop.asked or stopping
-  return state
+  run.checkpoints.save(step, state, {**run.meta, "stage": stage.name})
+  run.stop.asked = run.stop.asked or stopping
+  return state, step

@@ -81,9 +81,7 @@ def rate_distortion(
   values = {"mse": mse, "selected": out.selected}
   if distortion == "ms_ssim":
     x_255 = images.astype(jnp.float32)
-    values["ms_ssim"] = jax.lax.map(
-      lambda e: ms_ssim(x_255, x_255 + e), error
-    )
+    values["ms_ssim"] = jax.lax.map(lambda e: ms_ssim(x_255, x_255 + e), error)
     lost = 1 - values["ms_ssim"]
   values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
   distinct = 1 if not model.config.adaptive else lmbdas.shape[0]

@@ -12,6 +12,7 @@ from typing import Any
 import flax.jax_utils
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 AXIS = "devices"
 
@@ -61,14 +62,30 @@ def parallel(step: Callable) -> Callable:
   return jax.pmap(step, axis_name=AXIS, donate_argnums=(0,))
 
 
-def shard(array: np.ndarray) -> np.ndarray:
-  """This process's [B, ...] to [local devices, B / local devices, ...]."""
-  return array.reshape(jax.local_device_count(), -1, *array.shape[1:])
+def shard(array: np.ndarray, axis: int = 0) -> np.ndarray:
+  """This process's [B, ...] to [local devices, B / local devices, ...].
+
+  Args:
+    array: of this process's examples.
+    axis: which axis counts them; that of the devices comes first all the same.
+  """
+  shape = array.shape
+  devices = jax.local_device_count()
+  split = array.reshape(*shape[:axis], devices, -1, *shape[axis + 1 :])
+  return np.moveaxis(split, axis, 0)
 
 
 def replicate(tree: Any) -> Any:
   """One copy a local device."""
   return flax.jax_utils.replicate(tree, jax.local_devices())
+
+
+def from_first_process(value: float) -> float:
+  """The float32 that the first process has; all processes call this."""
+  value = np.float32(value)
+  if jax.process_count() > 1:
+    value = multihost_utils.broadcast_one_to_all(value)
+  return float(value)
 
 
 def unreplicate(tree: Any) -> Any:

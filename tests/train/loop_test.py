@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import jax
 import numpy as np
@@ -7,8 +8,9 @@ import skimage.data
 
 from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import from_dict
+from sclc_jax.train import device_data
 from sclc_jax.train.data import make_batches, open_folder
-from sclc_jax.train.loop import new_state, stages, train
+from sclc_jax.train.loop import Resident, new_state, stages, train
 
 _CONFIG = from_dict(
   {
@@ -32,10 +34,10 @@ def _batches(step):
   )
 
 
-def _final(workdir):
-  checkpoints = Checkpoints(workdir / "checkpoints")
+def _final(workdir, config=_CONFIG, folder="checkpoints"):
+  checkpoints = Checkpoints(workdir / folder)
   step = checkpoints.latest_step()
-  target = new_state(_CONFIG, stages(_CONFIG)[-1], None)
+  target = new_state(config, stages(config)[-1], None)
   return step, checkpoints.restore(step, target)[0]
 
 
@@ -68,6 +70,119 @@ def test_resumed_run_equals_an_unbroken_one(unbroken, tmp_path, stops):
   assert log == (unbroken / "log.csv").read_text()
 
 
+def _base_only(steps=5, **settings):
+  """The config with nothing but a base stage, which compiles fastest."""
+  train = dict(levels_per_image=2, log_every=2, checkpoint_every=2)
+  return from_dict(
+    {
+      "model": {"N": 4, "M": 6, "init": "wavelet"},
+      "stages": {"base": {"steps": steps}},
+      "optim": {"lr": 1e-3},
+      "train": train | settings,
+      "data": {"batch_size": 2, "crop_size": 64},
+    }
+  )
+
+
+def _resident():
+  """The data of `_batches`, on the device."""
+  image = skimage.data.astronaut()[:128, :128]
+  images = [image, image[::-1]]
+  window = device_data.largest_square(images, 64, 2.0)
+  resident = Resident(
+    device_data.pack(images, window),
+    lambda data, rows: device_data.cut_examples(data, rows, 64, window),
+  )
+
+  def batches(step):
+    return make_batches(
+      device_data.shapes_of(images), crop_size=64, batch_size=2, seed=0,
+      start_step=step, finish=device_data.to_row,
+    )  # fmt: skip
+
+  return batches, resident
+
+
+def test_several_steps_a_call_on_resident_data_resume_exactly(tmp_path):
+  config = _base_only(steps_per_dispatch=2)
+  batches, resident = _resident()
+
+  def run(name, config, batches, resident, stop_at=None):
+    step = train(
+      config, tmp_path / name, batches, resident=resident, stop_at=stop_at,
+      quiet=True,
+    )  # fmt: skip
+    return step, (tmp_path / name / "log.csv").read_text()
+
+  whole, log = run("whole", config, batches, resident)
+  assert whole == 5 and [r[0] for r in log.splitlines()[1:]] == ["2", "4", "5"]
+  assert run("parts", config, batches, resident, stop_at=1)[0] == 2
+  assert run("parts", config, batches, resident) == (5, log)
+  state, parts = (_final(tmp_path / n, config)[1] for n in ("whole", "parts"))
+  jax.tree.map(np.testing.assert_array_equal, state, parts)
+  # The host's crops, one step a call, are the same but for rounding.
+  single = _base_only()
+  run("host", single, _batches, None)
+  start = new_state(single, stages(single)[0], None)["params"]
+  states = state["params"], _final(tmp_path / "host", single)[1]["params"]
+  moved, error = (
+    np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(*map(jax.tree.leaves, p))))
+    for p in ((states[1], start), states)
+  )
+  assert error < 0.05 * moved
+
+
+def test_intervals_must_fit_the_calls():
+  with pytest.raises(ValueError, match="multiple of train.steps_per_dispatch"):
+    _base_only(steps_per_dispatch=3)
+
+
+def test_bfloat16_trains_as_float32_does(tmp_path):
+  def losses(precision):
+    config = _base_only(12, precision=precision)
+    train(config, tmp_path / precision, _batches, quiet=True)
+    state = _final(tmp_path / precision, config)[1]
+    dtypes = {str(leaf.dtype) for leaf in jax.tree.leaves(state["params"])}
+    assert dtypes == {"float32"}
+    with (tmp_path / precision / "log.csv").open() as file:
+      return np.array([float(row["loss"]) for row in csv.DictReader(file)])
+
+  wanted, found = losses("float32"), losses("bfloat16")
+  assert wanted[-1] < 0.9 * wanted[0]
+  np.testing.assert_allclose(found, wanted, rtol=0.03)
+
+
+def test_best_state_of_the_last_stage_is_kept_and_survives_a_restart(tmp_path):
+  config = from_dict(
+    dataclasses.asdict(_CONFIG)
+    | {
+      "train": dataclasses.asdict(_CONFIG.train) | {"validate_every": 2},
+      "data": dataclasses.asdict(_CONFIG.data) | {"validation": "folder:x"},
+    }
+  )
+  scores = {2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 8: 6}  # the last stage starts at 5
+  called = []
+
+  def validator(model, params):
+    step = list(scores)[len(called)]
+    assert model.adaptive == (step > 3)
+    called.append(params)
+    row = {"quality": 1, "bytes": 10.0, "bpp": 0.0, "psnr_db": 30.0}
+    return [row | {"mse": scores[step] / config.train.lmbda_first}]
+
+  for stop in (7, None):
+    train(
+      config, tmp_path, _batches, stop_at=stop, validator=validator, quiet=True
+    )
+  step, state = _final(tmp_path, config, "best")
+  assert step == 6
+  jax.tree.map(np.testing.assert_array_equal, state["params"], called[4])
+  with (tmp_path / "validation.csv").open() as file:
+    rows = list(csv.DictReader(file))
+  assert [int(row["step"]) for row in rows] == list(scores)
+  assert [float(row["score"]) for row in rows] == list(scores.values())
+
+
 def test_non_finite_updates_are_skipped_and_counted(tmp_path, monkeypatch):
   from sclc_jax.train import loop
 
@@ -87,8 +202,6 @@ def test_non_finite_updates_are_skipped_and_counted(tmp_path, monkeypatch):
 
 
 def test_a_run_of_another_config_is_refused(unbroken):
-  import dataclasses
-
   with pytest.raises(ValueError, match="another config"):
     train(dataclasses.replace(_CONFIG, seed=1), unbroken, _batches, quiet=True)
 

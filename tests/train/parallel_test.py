@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -46,8 +48,8 @@ def folder(tmp_path_factory) -> pathlib.Path:
   return folder
 
 
-def _start(folder, workdir, devices, *args) -> subprocess.Popen:
-  env = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", JAX_PLATFORMS="cpu")
+def _start(folder, workdir, devices, *args, **env) -> subprocess.Popen:
+  env |= dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", JAX_PLATFORMS="cpu")
   env["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
   command = [sys.executable, "-m", "sclc_jax.cli", "train", "--config", "c.py"]
   command += ["--workdir", workdir, "--quiet", *map(str, args)]
@@ -66,12 +68,44 @@ def _train(folder, workdir, devices, *args) -> None:
   _finish(_start(folder, workdir, devices, *args))
 
 
-def _train_two_processes(folder, workdir, *args) -> None:
+def _free_port() -> int:
   with socket.socket() as free:
     free.bind(("localhost", 0))
-    address = f"localhost:{free.getsockname()[1]}"
+    return free.getsockname()[1]
+
+
+def _start_by_flags(folder, workdir, *args) -> list[subprocess.Popen]:
+  """Two processes of two devices, told of each other by hand."""
+  address = f"localhost:{_free_port()}"
   cluster = ("--coordinator", address, "--processes", 2, "--process")
-  _finish(*(_start(folder, workdir, 2, *args, *cluster, i) for i in range(2)))
+  return [_start(folder, workdir, 2, *args, *cluster, i) for i in range(2)]
+
+
+def _start_by_slurm(folder, workdir, *args) -> list[subprocess.Popen]:
+  """The same, as `srun` starts tasks: told of each other by variables."""
+  while (port := _free_port()) < 61440:  # JAX takes it from the job's number
+    pass
+  env = {
+    "SLURM_JOB_ID": str(port - 61440),
+    "SLURM_STEP_NODELIST": "localhost",
+    "SLURM_STEP_NUM_NODES": "1",
+    "SLURM_NTASKS": "2",
+  }
+  return [
+    _start(
+      folder, workdir, 2, *args, "--distributed", **env, SLURM_PROCID=str(i),
+      SLURM_LOCALID=str(i),
+    )
+    for i in range(2)
+  ]  # fmt: skip
+
+
+def _wait_for_step(process, folder, workdir, step) -> None:
+  """Returns as soon as a run has logged a step."""
+  log = folder / workdir / "log.csv"
+  while not (log.exists() and f"\n{step}," in log.read_text()):
+    assert process.poll() is None, process.communicate()[1]
+    time.sleep(0.02)
 
 
 def _leaves(folder, workdir) -> list[np.ndarray]:
@@ -104,17 +138,48 @@ def test_eight_devices_train_as_one_does(folder, one_device):
   _assert_close(_leaves(folder, "eight"), one_device)
 
 
-def test_two_processes_of_two_devices_train_as_one_does_and_resume(
+@pytest.fixture(scope="module")
+def two_processes(folder) -> list[np.ndarray]:
+  _finish(*_start_by_flags(folder, "two"))
+  return _leaves(folder, "two")
+
+
+def test_two_processes_of_two_devices_train_as_one_does(
+  one_device, two_processes
+):
+  _assert_close(two_processes, one_device)
+
+
+def test_two_processes_of_which_one_is_killed_resume_exactly(
+  folder, two_processes
+):
+  processes = _start_by_slurm(folder, "killed")
+  _wait_for_step(processes[0], folder, "killed", 10)
+  processes[1].kill()
+  processes[0].kill()  # it would wait for the other's heartbeat
+  for process in processes:
+    process.communicate()
+  steps = {int(p.name) for p in (folder / "killed/checkpoints").glob("[0-9]*")}
+  assert steps and max(steps) < 20
+  _finish(*_start_by_flags(folder, "killed"))
+  found = _leaves(folder, "killed")
+  jax.tree.map(np.testing.assert_array_equal, found, two_processes)
+  logs = ((folder / w / "log.csv").read_text() for w in ("two", "killed"))
+  assert next(logs) == next(logs)
+
+
+def test_sigterm_saves_and_ends_and_the_same_command_resumes_exactly(
   folder, one_device
 ):
-  _train_two_processes(folder, "two", "--stop-at", 9)
-  _train_two_processes(folder, "two")
-  _assert_close(_leaves(folder, "two"), one_device)
-  steps = [
-    line.split(",")[0]
-    for line in (folder / "two" / "log.csv").read_text().splitlines()[1:]
-  ]
-  assert sorted(set(steps), key=int) == steps and steps[-1] == "20"
+  process = _start(folder, "preempted", 1)
+  _wait_for_step(process, folder, "preempted", 5)
+  process.send_signal(signal.SIGTERM)
+  _finish(process)
+  steps = {int(p.name) for p in (folder / "preempted/checkpoints").iterdir()}
+  assert 5 < max(steps) < 20
+  _train(folder, "preempted", 1)
+  found = _leaves(folder, "preempted")
+  jax.tree.map(np.testing.assert_array_equal, found, one_device)
 
 
 def test_accumulation_and_remat_change_nothing_but_memory(folder, one_device):

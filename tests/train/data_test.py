@@ -1,0 +1,165 @@
+"""Examples by number, whatever the source, the process and the start."""
+
+import io
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from sclc_jax.train import device_data
+from sclc_jax.train.data import Cache, decode_all, make_batches, open_images
+from sclc_jax.train.tfds_images import open_tfds, write_tfds
+
+_SHAPES = ((90, 130), (120, 70), (64, 64), (200, 150), (77, 141))
+_KW = dict(crop_size=64, batch_size=4, seed=5)
+
+
+def _png(image) -> bytes:
+  file = io.BytesIO()
+  Image.fromarray(image).save(file, "PNG")
+  return file.getvalue()
+
+
+def _take(batches, count):
+  return [batch for batch, _ in zip(batches, range(count))]
+
+
+def _index(index, *unused):
+  return np.array(index)
+
+
+@pytest.fixture(scope="module")
+def images():
+  photo = skimage.data.astronaut()
+  return [photo[i : i + h, i : i + w] for i, (h, w) in enumerate(_SHAPES)]
+
+
+@pytest.fixture(scope="module")
+def sources(images, tmp_path_factory):
+  root = tmp_path_factory.mktemp("sources")
+  (root / "folder").mkdir()
+  for i, image in enumerate(images):
+    (root / "folder" / f"{i}.png").write_bytes(_png(image))
+  write_tfds(map(_png, images), root / "set")
+  return f"folder:{root}/folder", f"tfds:{root}/set"
+
+
+@pytest.mark.parametrize("cache_mib", [0, 1000])
+def test_folder_and_tfds_set_give_the_same_examples(sources, images, cache_mib):
+  wanted = _take(make_batches(images, **_KW), 6)
+  for source in sources:
+    opened = open_images(source, 64, cache_mib)
+    found = _take(make_batches(opened, start_step=2, **_KW), 4)
+    np.testing.assert_array_equal(found, wanted[2:])
+
+
+def test_every_epoch_shows_every_image_once_in_another_order(images):
+  batches = make_batches(images, finish=_index, **_KW)
+  epochs = np.reshape(_take(batches, 10), (8, 5))
+  assert (np.sort(epochs, 1) == np.arange(5)).all()
+  assert len({tuple(epoch) for epoch in epochs}) > 4
+
+
+_READER = """
+import sys
+from sclc_jax.train.data import make_batches, open_images
+source, process, start = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+images = open_images(source, 64, 0)
+batches = make_batches(
+  images, crop_size=64, batch_size=4, seed=0, start_step=start,
+  examples=range(2 * process, 2 * process + 2))
+for step in range(start, 6):
+  print(*(int(x[0, 0, 0]) for x in next(batches)))
+assert "tensorflow" not in sys.modules
+"""
+
+
+def test_two_processes_read_each_record_of_a_tfds_set_once_an_epoch(tmp_path):
+  records = np.arange(12, dtype=np.uint8)
+  flat = np.broadcast_to(records[:, None, None, None], (12, 70, 80, 3))
+  write_tfds(map(_png, flat), tmp_path / "set")
+
+  def start(process: int, step: int):
+    command = [sys.executable, "-c", _READER, f"tfds:{tmp_path}/set"]
+    return subprocess.Popen(
+      [*command, str(process), str(step)], stdout=subprocess.PIPE, text=True
+    )
+
+  def read(step: int):
+    readers = [start(process, step) for process in range(2)]
+    outputs = [reader.communicate()[0] for reader in readers]
+    assert [reader.returncode for reader in readers] == [0, 0]
+    return np.array([o.split() for o in outputs], int).reshape(2, -1, 2)
+
+  whole = read(0)
+  epochs = whole.reshape(2, 2, 6)  # process, epoch, example
+  for epoch in range(2):
+    assert sorted(epochs[:, epoch].ravel()) == list(records)
+  assert (epochs[:, 0] != epochs[:, 1]).any()
+  np.testing.assert_array_equal(read(2), whole[:, 2:])  # in mid-epoch
+
+
+def test_a_tfds_set_is_found_by_name_version_split_and_folder(tmp_path):
+  folder = tmp_path / "tiny" / "1.0.0"
+  write_tfds([_png(np.zeros((64, 64, 3), np.uint8))] * 4, folder)
+  info = (folder / "dataset_info.json").read_text()
+  info = info.replace('"name": "images"', '"name": "tiny"')
+  (folder / "dataset_info.json").write_text(info)
+  data = folder / "images-train.array_record-00000-of-00001"
+  data.rename(folder / "tiny-train.array_record-00000-of-00001")
+  assert len(open_tfds(f"tiny@{tmp_path}")) == 4
+  assert len(open_tfds(f"tiny:1.0.0#train[:50%]@{tmp_path}")) == 2
+  for wrong in ("tiny#test", "other"):
+    with pytest.raises(ValueError, match="array_record"):
+      open_tfds(f"{wrong}@{tmp_path}")
+
+
+def test_images_smaller_than_the_crop_are_replaced_or_refused(images):
+  small = [images[0][:63], *images[1:]]
+  found = np.ravel(_take(make_batches(small, finish=_index, **_KW), 10))
+  counts = np.bincount(found, minlength=5)
+  assert list(counts) == [0, 16, 8, 8, 8]
+  with pytest.raises(ValueError, match="smaller than 64"):
+    next(make_batches([images[0][:63]] * 3, **_KW))
+
+
+def test_a_damaged_record_is_named(tmp_path, images):
+  write_tfds([_png(images[0])[:500]], tmp_path / "set")
+  with pytest.raises(ValueError, match="record 0 of .*cannot be decoded"):
+    next(make_batches(open_tfds(str(tmp_path / "set")), **_KW))
+
+
+def test_cache_decodes_once_what_it_has_room_for():
+  class Counted(list):
+    reads = 0
+
+    def __getitem__(self, index):
+      self.reads += 1
+      return super().__getitem__(index)
+
+  source = Counted([np.full((512, 512, 4), i, np.uint8) for i in range(3)])
+  cache = Cache(source, 2)
+  for _ in range(4):
+    assert [int(image[0, 0, 0]) for image in cache] == [0, 1, 2]
+  assert source.reads == 2 + 4 + 4  # and 4 times the end of the list
+
+
+@pytest.mark.parametrize("max_downscale", [1.0, 2.5])
+def test_device_cuts_the_examples_that_the_host_cuts(images, max_downscale):
+  kw = dict(_KW, max_downscale=max_downscale)
+  window = device_data.largest_square(images, 64, max_downscale)
+  packed = device_data.pack(decode_all(images), window)
+  cut = jax.jit(lambda *args: device_data.cut_examples(*args, 64, window))
+  rows = make_batches(
+    device_data.shapes_of(images), finish=device_data.to_row, **kw
+  )
+  for wanted, row in _take(zip(make_batches(images, **kw), rows), 8):
+    found = np.asarray(cut(packed, row))
+    assert found.shape == wanted.shape and found.dtype == np.uint8
+    error = np.abs(found.astype(int) - wanted)
+    assert error.max() <= (0 if max_downscale == 1 else 1)
+    assert (error > 0).mean() < 1e-3
