@@ -43,7 +43,7 @@ def quantise_pmf(pmf: np.ndarray, precision: int = PRECISION) -> np.ndarray:
   excess = int(counts.sum()) - total
   while excess:
     sign = 1 if excess > 0 else -1
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
       cost = pmf * (np.log2(counts) - np.log2(counts - sign))
     if sign > 0:
       cost[counts <= 1] = np.inf

@@ -21,6 +21,7 @@ import numpy as np
 import tqdm
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_MAX_EXAMPLES = 2**52
 _TRIES = 100  # images in a row that may be too small
 
 
@@ -279,7 +280,10 @@ def make_batches(
       return finish(index, image, place)
     return cut(image, place, crop_size)
 
-  numbered = grain.MapDataset.range(len(images)).shuffle(seed=seed).repeat()
+  # Not for ever: grain takes the length of that through a float.
+  epochs = _MAX_EXAMPLES // len(images)
+  numbered = grain.MapDataset.range(len(images)).shuffle(seed=seed)
+  numbered = numbered.repeat(epochs)
   parts = numbered.map_with_index(example).batch(share)
   first = (start_step * batch_size + examples.start) // share
   mine = parts[first :: batch_size // share]

@@ -145,7 +145,10 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   model = VariableRate(stage_model(config, stage.name), config.train.remat)
   tx = optimizer(config, stage)
   lmbdas = lagrange_weights(config.train, config.model.levels)
-  dtype = jnp.dtype(config.train.precision)
+  # Not by name: TensorFlow registers a bfloat16 of its own under it.
+  dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[
+    config.train.precision
+  ]
   root = jax.random.key(config.seed)
   decay = config.optim.ema_decay
   parts = config.train.accumulate

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from sclc_jax.config import BASES, ModelConfig
+from sclc_jax.config import BASES, ModelConfig, TrainConfig
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train.loss import lagrange_weights, rate_distortion
 
@@ -20,12 +20,12 @@ def test_one_update_trains_every_parameter_and_lowers_the_loss(base):
   keys = jax.random.split(jax.random.key(1), 1)
   levels = jnp.array([[1]])
 
+  lmbdas = lagrange_weights(TrainConfig(lmbda_first=0.01), 3)
+
   @jax.jit
   def update(params):
     def loss(params):
-      return rate_distortion(
-        model, params, image, levels, keys, lagrange_weights(0.01, 3)
-      )[0]
+      return rate_distortion(model, params, image, levels, keys, lmbdas)[0]
 
     value, grads = jax.value_and_grad(loss)(params)
     norm = sum(jnp.sum(g**2) for g in jax.tree.leaves(grads)) ** 0.5
