@@ -4,27 +4,44 @@
 
 One photo, warm, untrained weights of the same widths. Each base, and
 CompressAI's mbt2018 (a context model, position by position) and mbt2018-mean,
-takes its turn in a process of its own. The thresholds of the importance map
-are set so that the given fractions of y are selected; `entropy_s` is the time
-inside the range decoder. PEER is an environment with torch and compressai.
+takes its turn in a process of its own. Masks are drawn at random, so that the
+given fractions of y are selected; `entropy_s` is the time inside the range
+decoder. PEER is an environment with torch and compressai.
 """
 
 import argparse
 import dataclasses
+import functools
 import json
 import statistics
 import sys
 import tempfile
 import time
-from functools import partial
 
 import numpy as np
 from common import photo, random_model, run_json, seconds
 
+from sclc_jax.codec.control import ControlPath
 from sclc_jax.config import BASES
 
 FRACTIONS = (0.05, 0.2, 0.6, 1.0)
 PEERS = ("mbt2018", "mbt2018-mean")
+
+
+@functools.cache
+def random_mask(fraction: float, shape: tuple[int, ...]) -> np.ndarray:
+  """The same mask whenever it is asked for."""
+  return np.random.default_rng(0).random(shape) < fraction
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomMask(ControlPath):
+  """A control path that still computes the importance, but ignores it."""
+
+  fraction: float = 1.0
+
+  def mask(self, importance, step, shape):
+    return random_mask(self.fraction, tuple(shape))
 
 
 class TimedEngine:
@@ -56,29 +73,26 @@ def ours(args) -> dict:
 
   model = random_model(args.N, args.M, args.base, "wavelet")
   image = photo(args.width, args.height)
-  importance = Codec(model).analyse(image).importance
   found = {}
   for fraction in FRACTIONS:
-    bound = -1
-    if fraction < 1:
-      bound = int(np.quantile(importance, 1 - fraction))
-    thresholds = np.full_like(model.control.thresholds, bound)
-    control = dataclasses.replace(model.control, thresholds=thresholds)
+    fields = dataclasses.fields(ControlPath)
+    parts = {field.name: getattr(model.control, field.name) for field in fields}
+    control = RandomMask(**parts, fraction=fraction)
     changed = dataclasses.replace(model, control=control)
     codec, engine = Codec(changed), TimedEngine(get_engine())
     codec._latents = LatentCoder(changed, engine)
     data = codec.compress(image, args.quality)
     codec.decompress(data)
     engine.total = 0.0
-    decode = seconds(partial(codec.decompress, data), args.repeats, 0)
+    decode = seconds(functools.partial(codec.decompress, data), args.repeats, 0)
+    entropy = engine.total / args.repeats
+    encode = functools.partial(codec.compress, image, args.quality)
     found[fraction] = {
       "selected": codec.info(data)["selected_fraction"],
       "bytes": len(data),
+      "encode_s": seconds(encode, args.repeats, 0),
       "decode_s": decode,
-      "entropy_s": engine.total / args.repeats,
-      "encode_s": seconds(
-        partial(codec.compress, image, args.quality), args.repeats, 0
-      ),
+      "entropy_s": entropy,
     }
   return found
 
