@@ -26,13 +26,13 @@ def photo(width: int = 768, height: int = 512) -> np.ndarray:
   return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
-def random_model(N: int, M: int):
+def random_model(N: int, M: int, base: str = "hyperprior", init="xavier"):
   """A frozen model of these widths with untrained weights."""
   from sclc_jax.codec.model_file import freeze
   from sclc_jax.config import ModelConfig
   from sclc_jax.models.variable_rate import init_params
 
-  config = ModelConfig(N=N, M=M)
+  config = ModelConfig(base, N, M, init=init)
   return freeze(config, init_params(config, 0))
 
 
