@@ -167,6 +167,22 @@ class Codec:
     )
     return bitstream.pack(header, analysis.z_data, y_data, extra)
 
+  def reconstruct(
+    self, analysis: Analysis, quality: float | np.ndarray = 4.0
+  ) -> np.ndarray:
+    """The picture that `decompress` will give, without alpha or coding."""
+    step, found = self._quality_steps(quality, analysis.height, analysis.width)
+    if found is not None:
+      step = found.steps()
+    mask = self.mask(analysis, quality)
+    y = self._quantise(analysis.y, mask, step)
+    return self._synthesis(
+      self._dequantise(y, mask, step),
+      analysis.height,
+      analysis.width,
+      analysis.colour,
+    )
+
   def compress(
     self,
     image: np.ndarray,
@@ -204,7 +220,10 @@ class Codec:
         extra[bitstream.ALPHA], header.height, header.width
       )
     image = self._synthesis(
-      self._dequantise(found), header.height, header.width, header.colour
+      self._dequantise(found.y, found.mask, found.step),
+      header.height,
+      header.width,
+      header.colour,
     )
     return image if alpha is None else np.dstack([image, alpha])
 
@@ -350,12 +369,14 @@ class Codec:
       parts.append(part.astype(np.int32))
     return np.concatenate(parts)
 
-  def _dequantise(self, found: Symbols) -> np.ndarray:
+  def _dequantise(
+    self, y: np.ndarray, mask: np.ndarray, step: int | np.ndarray
+  ) -> np.ndarray:
     """y_hat, float32 [h, w, M]; 0 where nothing is selected."""
-    y_hat = np.zeros(found.mask.shape, np.float32)
-    y_hat[found.mask] = found.y
+    y_hat = np.zeros(mask.shape, np.float32)
+    y_hat[mask] = y
     for rows in bands(y_hat.shape):
-      y_hat[rows] *= at_step(self.model.steps[1], found.step, rows)
+      y_hat[rows] *= at_step(self.model.steps[1], step, rows)
     return y_hat
 
   def _analysis(self, image: np.ndarray) -> np.ndarray:
