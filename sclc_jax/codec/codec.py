@@ -166,6 +166,19 @@ class Codec:
     )
     return bitstream.pack(header, analysis.z_data, y_data, extra)
 
+  def reconstruct(
+    self, analysis: Analysis, quality: float | np.ndarray = 4.0
+  ) -> np.ndarray:
+    """The picture that `decompress` will give, without alpha or coding."""
+    step, found = self._quality_steps(quality, analysis.height, analysis.width)
+    if found is not None:
+      step = found.steps()
+    mask = self.mask(analysis, quality)
+    y_hat = self._latents.reconstruct(analysis.y, analysis.side, mask, step)
+    return self._synthesis(
+      y_hat, analysis.height, analysis.width, analysis.colour
+    )
+
   def compress(
     self,
     image: np.ndarray,

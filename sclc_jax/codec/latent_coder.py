@@ -64,18 +64,14 @@ class LatentCoder:
     Returns:
       The symbols, int32 [n] in coding order, and their bytes.
     """
-    flat = y.reshape(-1, y.shape[-1])
-
-    def quantize(positions, chosen, normal, index, at):
-      del index
-      centred = flat[positions] / self._model.steps[0, at]
-      if normal is not None:
-        centred -= _as_float(normal)
-      symbols = np.round(centred)[chosen]
-      return np.clip(symbols, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int32)
-
-    index, symbols, _ = self._walk(side, mask, step, quantize, False)
+    index, symbols, _ = self._walk(side, mask, step, self._quantizer(y), False)
     return symbols, self._engine.encode(gaussian_tables(), symbols, index)
+
+  def reconstruct(
+    self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, step
+  ) -> np.ndarray:
+    """The y_hat that `decode` will give for y, float32 [h, w, M]."""
+    return self._walk(side, mask, step, self._quantizer(y), True)[2]
 
   def decode(
     self, data: bytes, side: np.ndarray, mask: np.ndarray, step
@@ -136,6 +132,20 @@ class LatentCoder:
         y_hat[group] = filled * self._model.steps[1, at]
     index, symbols = map(np.concatenate, zip(*found))
     return index, symbols, y_hat.reshape(mask.shape) if reconstruct else None
+
+  def _quantizer(self, y: np.ndarray):
+    """The `code` of `_walk` that rounds y, float32 [h, w, M]."""
+    flat = y.reshape(-1, y.shape[-1])
+
+    def quantize(positions, chosen, normal, index, at):
+      del index
+      centred = flat[positions] / self._model.steps[0, at]
+      if normal is not None:
+        centred -= _as_float(normal)
+      symbols = np.round(centred)[chosen]
+      return np.clip(symbols, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int32)
+
+    return quantize
 
   def _gaussian(self, rows):
     """(mean, scale) with SCALE_BITS; the mean is None where it is zero."""

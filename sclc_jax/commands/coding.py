@@ -39,7 +39,7 @@ def register(add: Add) -> None:
         ("--target-bpp", "bits per pixel, within 1 %%"),
         ("--target-bytes", "size of the file, within 1 %%"),
         ("--max-bytes", "the best quality that fits"),
-        ("--target-psnr", "dB, within 0.05 dB"),
+        ("--target-psnr", "dB, mostly within 0.1 dB"),
       ):
         how.add_argument(flag, type=float, help=text)
       sub.add_argument(
