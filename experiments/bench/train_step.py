@@ -5,12 +5,20 @@
 Steps of batch 8 of 256x256 at N=192, M=320: one sampled level, and all 8
 levels; the peer has a single level. Also as a share of the matrix-product rate
 measured here.
+
+    python experiments/bench/train_step.py --devices 2 --pipeline
+
+measures our step alone, over two virtual CPU devices, on data in memory and,
+in turns with it, on crops from the input pipeline.
 """
 
 import argparse
 import json
+import os
+import pathlib
 import statistics
 import sys
+import tempfile
 
 import numpy as np
 from common import peak_mib, run_json, seconds
@@ -46,7 +54,7 @@ def ours(args) -> dict:
 
   from sclc_jax.config import default_config_dict, from_config_dict
   from sclc_jax.train import parallel
-  from sclc_jax.train.loop import make_step, new_state, stages
+  from sclc_jax.train.loop import make_dispatch, new_state, stages
 
   config = default_config_dict()
   config.model.N, config.model.M = args.N, args.M
@@ -57,24 +65,50 @@ def ours(args) -> dict:
   config.train.remat = args.remat
   config = from_config_dict(config)
   stage = stages(config)[-1]
-  update = parallel.parallel(make_step(config, stage))
+  update = parallel.parallel(make_dispatch(config, stage, None))
   state = parallel.replicate(new_state(config, stage, None))
   rng = np.random.default_rng(0)
   shape = (args.batch, args.size, args.size, 3)
-  images = parallel.shard(rng.integers(0, 256, shape, np.uint8))
+  in_memory = rng.integers(0, 256, shape, np.uint8)
   indices = parallel.shard(np.arange(args.batch, dtype=np.int32))
   zeros = np.zeros(jax.local_device_count(), np.int32)
 
-  def step():
+  def step(images):
     nonlocal state
-    state, sums = update(state, images, zeros, indices, zeros)
+    batches = parallel.shard(images[None], 1)
+    state, sums = update(state, (), batches, zeros, indices, zeros)
     jax.block_until_ready(sums)
 
-  return {
-    "step_s": seconds(step, args.repeats, warm=2),
-    "matmul_gflops": matmul_rate(),
-    "peak_mib": peak_mib(),
-  }
+  result = {"step_s": seconds(lambda: step(in_memory), args.repeats, warm=2)}
+  if args.pipeline:
+    pairs = _with_pipeline(args, step, in_memory)
+    result |= {
+      "step_s": statistics.median(pair[0] for pair in pairs),
+      "pipeline_step_s": statistics.median(pair[1] for pair in pairs),
+    }
+  return result | {"matmul_gflops": matmul_rate(), "peak_mib": peak_mib()}
+
+
+def _with_pipeline(args, step, in_memory) -> list[tuple[float, float]]:
+  """Seconds of a step on data in memory and on the pipeline's, in turns."""
+  from input_pipeline import example_folder
+
+  from sclc_jax.train.data import make_batches, open_images
+
+  with tempfile.TemporaryDirectory() as folder:
+    example_folder(pathlib.Path(folder))
+    images = open_images(f"folder:{folder}", args.size, 8192)
+    batches = make_batches(
+      images, crop_size=args.size, batch_size=args.batch, seed=0
+    )
+    step(next(batches))
+    return [
+      (
+        seconds(lambda: step(in_memory), 1, warm=0),
+        seconds(lambda: step(next(batches)), 1, warm=0),
+      )
+      for _ in range(args.repeats)
+    ]
 
 
 def main() -> None:
@@ -88,7 +122,12 @@ def main() -> None:
   parser.add_argument("--repeats", type=int, default=4)
   parser.add_argument("--remat", action="store_true")
   parser.add_argument("--rounds", type=int, default=2)
+  parser.add_argument("--devices", type=int, default=1, help="virtual CPUs")
+  parser.add_argument("--pipeline", action="store_true")
   args = parser.parse_args()
+  if args.devices > 1:
+    flag = f"--xla_force_host_platform_device_count={args.devices}"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
   if not args.peer_python:
     print(json.dumps(ours(args)))
     return

@@ -68,9 +68,13 @@ def _train(folder, workdir, devices, *args) -> None:
   _finish(_start(folder, workdir, devices, *args))
 
 
-def _free_port() -> int:
+def _free_port(first: int = 0) -> int:
+  """Any free port, or the first free one from `first` on."""
   with socket.socket() as free:
-    free.bind(("localhost", 0))
+    try:
+      free.bind(("localhost", first))
+    except OSError:
+      return _free_port(first + 1)
     return free.getsockname()[1]
 
 
@@ -82,11 +86,12 @@ def _start_by_flags(folder, workdir, *args) -> list[subprocess.Popen]:
 
 
 def _start_by_slurm(folder, workdir, *args) -> list[subprocess.Popen]:
-  """The same, as `srun` starts tasks: told of each other by variables."""
-  while (port := _free_port()) < 61440:  # JAX takes it from the job's number
-    pass
+  """The same, as `srun` starts tasks: told of each other by variables.
+
+  JAX takes the port from the job's number.
+  """
   env = {
-    "SLURM_JOB_ID": str(port - 61440),
+    "SLURM_JOB_ID": str(_free_port(61440 + os.getpid() % 4000) - 61440),
     "SLURM_STEP_NODELIST": "localhost",
     "SLURM_STEP_NUM_NODES": "1",
     "SLURM_NTASKS": "2",

@@ -1,0 +1,80 @@
+"""A sweep from its file to its table, and validation by real rate."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sclc_jax import cli, load_codec
+
+_SWEEP = """
+from sclc_jax.config import default_config_dict
+def get_sweep():
+  sweep = {}
+  for iqv in ("separate", "shared"):
+    config = sweep[iqv] = default_config_dict()
+    config.model.N, config.model.M, config.model.iqv = 4, 6, iqv
+    config.model.init, config.model.table_init = "wavelet", "geometric"
+    config.stages.base.steps, config.stages.quantization.steps = 0, 2
+    config.train.levels_per_image = 1
+    config.train.validate_every = 1
+    config.data.batch_size, config.data.crop_size = 2, 64
+    config.data.source = config.data.validation = "folder:images"
+  return sweep
+"""
+
+
+def _run(*args) -> None:
+  assert cli.main([str(arg) for arg in args]) == 0
+
+
+def _rows(path) -> list[dict[str, str]]:
+  with open(path, newline="") as file:
+    return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, photo):
+  folder = tmp_path_factory.mktemp("sweep")
+  (folder / "images").mkdir()
+  Image.fromarray(photo[:, :128]).save(folder / "images" / "a.png")
+  (folder / "sweep.py").write_text(_SWEEP)
+  sweep = ("sweep", "sweep.py", "--images", "images", "--workdir", "w")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.chdir(folder)
+    for index in (1, 0):  # as array jobs, in whatever order
+      _run(*sweep, "--index", index, "--quiet", "--quality", 1, 4, 6, 8)
+  return folder
+
+
+def test_points_run_by_index_end_in_one_table_and_plot(folder):
+  names = [row["point"] for row in _rows(folder / "w" / "summary.csv")]
+  assert names == ["separate", "shared"]
+  assert float(_rows(folder / "w/summary.csv")[0]["bd_rate_percent"]) == 0
+  assert (folder / "w" / "rd.png").stat().st_size > 1000
+  for name in names:
+    rows = _rows(folder / "w" / name / "rd.csv")
+    assert [float(r["quality"]) for r in rows] == [1, 4, 6, 8] * 2
+
+
+def test_validation_reports_the_bytes_of_the_files_that_best_writes(
+  folder, photo
+):
+  workdir = folder / "w" / "separate"
+  rows = _rows(workdir / "validation.csv")
+  assert [(int(r["step"]), int(r["quality"])) for r in rows] == [
+    (step, quality) for step in (1, 2) for quality in range(1, 9)
+  ]
+  best = min(rows, key=lambda row: float(row["score"]))["step"]
+  _run("export", "--workdir", workdir, "--best", "-o", folder / "best.sclcm")
+  codec = load_codec(str(folder / "best.sclcm"))
+  sizes = [len(codec.compress(photo[:, :128], q)) for q in range(1, 9)]
+  found = [float(row["bytes"]) for row in rows if row["step"] == best]
+  np.testing.assert_array_equal(found, sizes)
+
+
+def test_best_needs_a_run_that_validated(folder, capsys, tmp_path):
+  args = ("export", "--workdir", tmp_path, "--best", "-o", tmp_path / "m.sclcm")
+  assert cli.main([str(arg) for arg in args]) == 1
+  assert "train.validate_every" in capsys.readouterr().err
