@@ -44,15 +44,24 @@ def run_point(
   """Trains a point, or resumes it, and writes model.sclcm and rd.csv.
 
   A point whose rd.csv exists is left as it is.
+
+  Raises:
+    ValueError: SIGTERM has ended the training before its last step.
   """
   from sclc_jax.codec.codec import Codec
   from sclc_jax.codec.images import SUFFIXES
   from sclc_jax.codec.model_file import freeze, save_model
+  from sclc_jax.train.loop import stages
 
   workdir = pathlib.Path(workdir)
   if (workdir / "rd.csv").exists():
     return
-  experiment.run(config, workdir, quiet=quiet)
+  step, last = experiment.run(config, workdir, quiet=quiet), stages(config)[-1]
+  if step < last.stop:
+    raise ValueError(
+      f"{workdir} was stopped at step {step} of {last.stop}; the same command "
+      "resumes it."
+    )
   model = freeze(*experiment.load_checkpoint(workdir))
   save_model(model, workdir / "model.sclcm")
   paths = sorted(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sclc_jax import cli, load_codec
+from sclc_jax import cli, experiment, load_codec
 
 _SWEEP = """
 from sclc_jax.config import default_config_dict
@@ -78,3 +78,14 @@ def test_best_needs_a_run_that_validated(folder, capsys, tmp_path):
   args = ("export", "--workdir", tmp_path, "--best", "-o", tmp_path / "m.sclcm")
   assert cli.main([str(arg) for arg in args]) == 1
   assert "train.validate_every" in capsys.readouterr().err
+
+
+def test_a_point_that_was_stopped_is_not_taken_for_done(
+  folder, capsys, monkeypatch
+):
+  monkeypatch.chdir(folder)
+  monkeypatch.setattr(experiment, "run", lambda *args, **kwargs: 1)
+  args = ("sweep", "sweep.py", "--images", "images", "--workdir", "stopped")
+  assert cli.main(list(args)) == 1
+  assert "step 1 of 2" in capsys.readouterr().err
+  assert not (folder / "stopped" / "summary.csv").exists()
