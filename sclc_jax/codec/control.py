@@ -168,10 +168,10 @@ class ControlPath:
       z_hat: integers [h, w, N], |z| <= Z_MAX.
 
     Returns:
-      side int64 with SCALE_BITS: the scale [4h, 4w, M] in [0, SCALE_MAX]; or
-      means, then scales [4h, 4w, 2M] in +-SCALE_MAX; or what z adds to the
-      first layer of the context model, [4h, 4w, 10M/3]. Importance [4h, 4w, M]
-      in [0, 2**IMPORTANCE_BITS], or None.
+      side with SCALE_BITS: the scale, int64 [4h, 4w, M] in [0, SCALE_MAX]; or
+      in +-SCALE_MAX, int32, means and scales [4h, 4w, 2M], or what z adds to
+      the first layer of the context model, [4h, 4w, 10M/3]. Importance, int64
+      [4h, 4w, M] in [0, 2**IMPORTANCE_BITS], or None.
     """
     x = np.clip(z_hat, -Z_MAX, Z_MAX).astype(np.float64)
     first = self.convs[0].shift - ACTIVATION_BITS
@@ -184,7 +184,7 @@ class ControlPath:
     for conv in self.convs[3:]:
       acc = _same(side, conv)
       side = np.clip(_rescale(acc, conv.shift), -SCALE_MAX, SCALE_MAX)
-    side = side.astype(np.int64)
+    side = side.astype(np.int32 if self.signed else np.int64)
     if self.head is None:
       return side, None
     drop = self.head.shift + ACTIVATION_BITS - IMPORTANCE_BITS
@@ -209,7 +209,7 @@ class ControlPath:
     """Table index, int32 [n], of the selected elements.
 
     Args:
-      scale: int64 [..., M] in [0, SCALE_MAX].
+      scale: integers [..., M] in [0, SCALE_MAX].
       mask: bool, of its shape.
       step: quality; table[step] must broadcast against scale.
     """

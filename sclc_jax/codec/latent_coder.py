@@ -116,7 +116,7 @@ class LatentCoder:
     return index, symbols, y_hat
 
   def _gaussian(self, rows):
-    """(mean, scale), int64 with SCALE_BITS; the mean is None where zero."""
+    """(mean, scale), with SCALE_BITS; the mean is None where zero."""
     if not self._control.signed:
       return None, rows
     mean, scale = np.split(rows, 2, -1)
