@@ -55,7 +55,7 @@ def digests(codec: Codec, control: FloatControl, data: bytes) -> dict[str, str]:
   """Of what a file decides, by the exact and by the float control path."""
   found = codec.symbols(data)
   step = found.header.step
-  scale, importance = control.prior(found.z)
+  _, scale, importance = control.prior(found.z, found.y_hat)
   mask = control.mask(importance, step, scale.shape)
   return {
     **{name: digest(getattr(found, name)) for name in EXACT},

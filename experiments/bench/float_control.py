@@ -18,8 +18,11 @@ from sclc_jax.models.variable_rate import VariableRate
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _prior(config, params, z):
-  return VariableRate(config).apply({"params": params}, z[None], method="prior")
+def _prior(config, params, z, y_hat):
+  model, variables = VariableRate(config), {"params": params}
+  side, importance = model.apply(variables, z[None], method="prior")
+  mean, scale = model.apply(variables, side, y_hat[None], method="gaussian")
+  return jnp.zeros_like(scale) if mean is None else mean, scale, importance
 
 
 class FloatControl:
@@ -38,11 +41,17 @@ class FloatControl:
     self._qv = jnp.asarray(qv, jnp.float32)
     self._params = jax.tree.map(jnp.asarray, model.params)
 
-  def prior(self, z: np.ndarray):
-    """z [h, w, N] to float32 scale and importance [4h, 4w, M]."""
+  def prior(self, z: np.ndarray, y_hat: np.ndarray):
+    """z [h, w, N] to float32 mean, scale and importance [4h, 4w, M].
+
+    A context model reads y_hat [4h, 4w, M] as it was decoded: it counts the
+    positions that differ although all before them agreed.
+    """
     z = jnp.asarray(z, jnp.float32)
-    scale, importance = _prior(self._model.config, self._params, z)
-    return scale[0], None if importance is None else importance[0]
+    mean, scale, importance = _prior(
+      self._model.config, self._params, z, jnp.asarray(y_hat)
+    )
+    return mean[0], scale[0], None if importance is None else importance[0]
 
   def mask(self, importance, step: int, shape) -> np.ndarray:
     """Selected elements, bool [h, w, M]."""

@@ -252,6 +252,7 @@ class Codec:
     info = describe(header, len(data))
     if header.fingerprint == self.model.fingerprint:
       mask = self._decode_control(header, z_data, data)[3]
+      info["base"] = self.model.config.base
       info["selected_fraction"] = float(mask.mean())
     return info
 

@@ -181,8 +181,10 @@ def _dense(x, weight, drop, added, leaky, out, sums, low, high):
 def _threads(process: int) -> tuple[concurrent.futures.Executor, int]:
   """A pool, and the number of threads beside the caller's, of this process."""
   del process  # after a fork the pool has to be made again
-  others = max(1, len(os.sched_getaffinity(0))) - 1
-  return concurrent.futures.ThreadPoolExecutor(max(1, others)), others
+  cores = os.cpu_count() or 1
+  if hasattr(os, "sched_getaffinity"):  # Linux; a user may have set fewer
+    cores = len(os.sched_getaffinity(0))
+  return concurrent.futures.ThreadPoolExecutor(max(1, cores - 1)), cores - 1
 
 
 def _run(
@@ -214,7 +216,7 @@ def _run(
   if not others or layer.weight.size * n < _PARALLEL:
     _dense(*arguments, 0, outputs)
     return sums if last else out
-  bounds = np.linspace(0, outputs, others + 2).astype(int)
+  bounds = [outputs * i // (others + 1) for i in range(others + 2)]
   waiting = [
     pool.submit(_dense, *arguments, low, high)
     for low, high in zip(bounds[1:-1], bounds[2:])
@@ -263,7 +265,7 @@ class ContextState:
     """Means and scales of one group.
 
     Args:
-      side: int [n, 10M/3], `ControlPath.prior`'s rows of the positions.
+      side: int32 [n, 10M/3], `ControlPath.prior`'s rows of the positions.
       positions: int [n], raster numbers.
 
     Returns:

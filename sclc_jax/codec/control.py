@@ -241,7 +241,7 @@ class ControlPath:
     """Table index, int32 [n], of the selected elements in raster order.
 
     Args:
-      scale: [..., M] in [0, SCALE_MAX].
+      scale: integers [..., M] in [0, SCALE_MAX].
       mask: bool, of its shape.
       step: a quality step, or steps [...].
     """

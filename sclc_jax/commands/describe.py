@@ -51,7 +51,8 @@ def _models(args) -> None:
     model = read_model(path)
     default = " (default)" if name == DEFAULT_MODEL else ""
     print(f"{name}{default}: fingerprint {model.fingerprint.hex()}, "
-          f"N={model.config.N}, M={model.config.M}")  # fmt: skip
+          f"base {model.config.base}, N={model.config.N}, "
+          f"M={model.config.M}")  # fmt: skip
     card = path.with_suffix(".json")
     if card.exists():
       for key, value in json.loads(card.read_text()).items():

@@ -182,13 +182,10 @@ def scale_bias(start: str, N: int, M: int) -> Any:
 def gaussian_inits(start: str, N: int, M: int) -> tuple[Any, Any]:
   """Kernel and bias initialisers of a layer that gives means, then scales.
 
-  Under the wavelet start the means start at zero, the scales as
-  `scale_bias` has them.
+  Under the wavelet start the kernel is zero: the means start at zero, the
+  scales as `scale_bias` has them.
   """
-
-  def kernel(rng, shape, dtype=jnp.float32):
-    random = _xavier(rng, shape, dtype)
-    return random if start == "xavier" else random.at[..., :M].set(0)
+  kernel = _xavier if start == "xavier" else nn.initializers.zeros
 
   def bias(rng, shape, dtype=jnp.float32):
     del rng, shape

@@ -109,6 +109,23 @@ def test_any_size_comes_back_at_its_size(codec, shape):
     assert out.shape == shape and out.dtype == np.uint8
 
 
+def test_step_may_differ_from_position_to_position(codec, photo):
+  analysis, coder = codec.analyse(photo), codec._latents
+  h, w = analysis.y.shape[:2]
+  path = codec.model.control
+  whole = path.mask(analysis.importance, 224, analysis.y.shape)
+  _, data = coder.encode(analysis.y, analysis.side, whole, 224)
+  same = np.full((h, w), 224)
+  assert coder.encode(analysis.y, analysis.side, whole, same)[1] == data
+  step = np.random.default_rng(0).integers(0, 449, (h, w))
+  mask = path.mask(analysis.importance, step, analysis.y.shape)
+  symbols, data = coder.encode(analysis.y, analysis.side, mask, step)
+  _, found, y_hat = coder.decode(data, analysis.side, mask, step)
+  np.testing.assert_array_equal(found, symbols)
+  qv, iqv = codec.model.steps[:, step]
+  assert np.abs(analysis.y / qv - y_hat / iqv)[mask].max() < 0.5 + 1e-3
+
+
 def test_engines_make_and_read_the_same_file(codec, photo):
   pytest.importorskip("tensorflow_compression")
   other = Codec(codec.model, "tfc")

@@ -1,6 +1,6 @@
 """Seeded damage of .sclc files: cuts, flips, splices, extreme headers.
 
-    python tests/codec/mutate.py --count 10000
+    python tests/codec/mutate.py --count 10000 [--model X.sclcm]
 
 Half of the mutants get a valid check value, so that they reach what lies
 behind it. Each must end in a ValueError or a picture of the declared size, in
@@ -121,8 +121,9 @@ def main() -> None:
   parser.add_argument("--count", type=int, default=10_000)
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--engine", default="auto")
+  parser.add_argument("--model", help=".sclcm file or shipped name")
   args = parser.parse_args()
-  codec = Codec(find_model(), args.engine, max_pixels=MAX_PIXELS)
+  codec = Codec(find_model(args.model), args.engine, max_pixels=MAX_PIXELS)
   photo = skimage.data.astronaut()[:128, 160:320]
   images = (photo, photo[:70, :33], photo[..., 0])
   files = [codec.compress(x, q) for x in images for q in (1, 3.5, 8)]

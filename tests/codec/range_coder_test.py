@@ -55,6 +55,22 @@ def test_symbols_cost_what_the_coder_writes(pairs):
   assert -16 <= 8 * len(data) - bits <= 24 + 0.001 * bits
 
 
+@pytest.mark.parametrize("name", ["portable", "tfc"])
+def test_symbols_decoded_in_parts_are_those_decoded_at_once(name):
+  if name == "tfc":
+    pytest.importorskip("tensorflow_compression")
+  rng = np.random.default_rng(0)
+  indexes = rng.integers(0, 64, 3000).astype(np.int32)
+  symbols = np.round(rng.standard_t(1, 3000) * SCALES[indexes])
+  symbols = np.clip(symbols, -(2**24), 2**24).astype(np.int32)
+  engine = get_engine(name)
+  data = engine.encode(gaussian_tables(), symbols, indexes)
+  read = engine.decoder(gaussian_tables(), data)
+  cuts = np.sort(rng.integers(0, 3000, 200))  # some parts are empty
+  parts = [read(part) for part in np.split(indexes, cuts)]
+  np.testing.assert_array_equal(np.concatenate(parts), symbols)
+
+
 @hypothesis.settings(deadline=None, max_examples=100)
 @hypothesis.given(st.binary(max_size=200))
 def test_any_bytes_end_in_symbols_or_a_clear_error(data):

@@ -11,10 +11,7 @@ from sclc_jax.train.loss import lagrange_weights, rate_distortion
 
 @pytest.mark.parametrize("base", BASES)
 def test_one_update_trains_every_parameter_and_lowers_the_loss(base):
-  config = ModelConfig(
-    base, 4, 6, levels=3, init="wavelet", table_init="geometric",
-    importance_bias=0.4,
-  )  # fmt: skip
+  config = ModelConfig(base, 4, 6, levels=3)
   model, params = VariableRate(config), init_params(config, 0)
   image = skimage.data.astronaut()[None, :64, 128:192]
   keys = jax.random.split(jax.random.key(1), 1)
