@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
+import platform
 import sys
 
 from sclc_jax.commands import (
@@ -48,18 +50,46 @@ def _set_up(args) -> None:
     if hasattr(os, "sched_setaffinity"):
       cpus = sorted(os.sched_getaffinity(0))[:threads]
       os.sched_setaffinity(0, cpus)  # XLA makes a thread a CPU
+  if args.command in _CACHED and "jax" not in sys.modules:
+    _keep_compilations()
   device = getattr(args, "device", None)
   if device:
     import jax
 
-    platform = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}[device]
-    jax.config.update("jax_platforms", platform)
+    name = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}[device]
+    jax.config.update("jax_platforms", name)
     try:
       jax.devices()
     except RuntimeError as error:
       raise ValueError(
         f"there is no {device} here ({error}); use --device cpu."
       ) from None
+
+
+# Commands that compile the transforms anew for every size of image.
+_CACHED = frozenset(("compress", "decompress", "demo", "evaluate", "inspect"))
+
+
+def _keep_compilations() -> None:
+  """Lets JAX keep what it compiles in the user's cache folder.
+
+  One folder for each kind of CPU, since homes are shared and code is not.
+  """
+  home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+  kind = platform.machine()
+  try:
+    with open("/proc/cpuinfo") as file:
+      kind += next((line for line in file if line.startswith("flags")), "")
+  except OSError:
+    pass
+  name = hashlib.sha256(kind.encode()).hexdigest()[:12]
+  folder = os.path.join(home, "sclc_jax", name)
+  try:
+    os.makedirs(folder, exist_ok=True)
+  except OSError:
+    return
+  os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
+  os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +109,9 @@ def _parser() -> argparse.ArgumentParser:
       "--device", choices=("cpu", "gpu", "tpu"), help="JAX's choice if unset"
     )
     sub.add_argument("--threads", type=int, help="CPUs to use; all if unset")
-    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    sub.add_argument(
+      "--quiet", action="store_true", help="no progress, no summary"
+    )
     return sub
 
   for module in (demo, coding, describe, inspect, evaluate, train):

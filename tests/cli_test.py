@@ -59,6 +59,42 @@ def test_a_bad_input_does_not_stop_the_others(folder, capsys):
   assert (folder / "b.sclc").exists() and not (folder / "bad.sclc").exists()
 
 
+def test_globs_and_folders_are_walked_in_order(folder, capsys, photo):
+  (folder / "sub").mkdir()
+  for name in ("sub/d.png", "sub/c.png"):
+    Image.fromarray(photo[:9, :9]).save(name)
+  args = ("compress", "[ab].png", "sub", "-o", "out", "--model", "m.sclcm")
+  assert _run(*args) == 0
+  found = capsys.readouterr()
+  names = [line.split("\t")[0] for line in found.out.splitlines()]
+  assert names == [f"out/{name}.sclc" for name in "abcd"]
+  lines = found.err.splitlines()
+  assert len(lines) == 1 and "4 files" in lines[0] and "MP/s" in lines[0]
+  assert _run("decompress", "out/*.sclc", "-o", "back", "--quiet",
+              "--model", "m.sclcm") == 0  # fmt: skip
+  assert not capsys.readouterr().err
+  assert len(list((folder / "back").glob("*.png"))) == 4
+  assert _run("compress", "no*.png") == 1 and "no*.png" in _error(capsys)
+
+
+def test_one_output_name_for_two_inputs_is_an_error_for_the_second(
+  folder, capsys, photo
+):
+  for name in ("x", "y", "z"):
+    (folder / name).mkdir()
+  (folder / "x" / "a.png").write_bytes(b"no image")
+  for name in ("y", "z"):
+    Image.fromarray(photo[:9, :9]).save(f"{name}/a.png")
+  paths = [f"{name}/a.png" for name in "xyz"]
+  args = ("compress", *paths, "-o", "out", "--model", "m.sclcm")
+  assert _run(*args) == 1
+  found = capsys.readouterr()
+  assert found.out.startswith("out/a.sclc")
+  wrong = found.err.splitlines()
+  assert len(wrong) == 2 and "x/a.png" in wrong[0] and "--force" in wrong[1]
+  assert _run(*args[:1], *paths[1:], *args[4:], "--force", "--quiet") == 0
+
+
 @pytest.mark.parametrize(
   "args, words",
   [

@@ -41,7 +41,7 @@ class BfloatCodec(Codec):
     x = jnp.asarray(x, jnp.bfloat16) / 127.5 - 1
     model = VariableRate(self.model.config)
     y = model.apply({"params": self._params}, x[None], method="analysis")
-    return y[0].astype(jnp.float32)
+    return np.asarray(y[0].astype(jnp.float32))
 
 
 def digest(array: np.ndarray) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +24,13 @@ from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tiles import tiles
 from sclc_jax.models.variable_rate import VariableRate
 
+_T = TypeVar("_T")
 # A tile is 1024x1024 pixels. How far its edge reaches in, in positions of the
 # grid (before, after), follows from the kernels: y[i] reads pixels 16 i - 15 to
 # 16 i + 45, z[i] reads y from 4 i - 4 to 4 i + 10, and the block of 16 pixels
 # at i reads y from i - 2 to i + 1.
 _TILE = 64  # positions of y a side
+_STACK_POSITIONS = 2**16  # of y in one call on an accelerator: 16 megapixels
 _MARGINS = {"analysis": (1, 2), "hyper_analysis": (1, 2), "synthesis": (2, 1)}
 
 
@@ -66,18 +73,33 @@ class Symbols:
   y_hat: np.ndarray
 
 
+def _pool() -> concurrent.futures.ThreadPoolExecutor:
+  """For what is not in the transforms: coding, reading, writing."""
+  return concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _apply(config, method, params, x):
   if method == "analysis":
     x = x.astype(jnp.float32) / 127.5 - 1.0
-  out = VariableRate(config).apply({"params": params}, x[None], method=method)
+  out = VariableRate(config).apply({"params": params}, x, method=method)
   if method == "synthesis":
     out = jnp.round(jnp.clip((out + 1.0) * 127.5, 0, 255)).astype(jnp.uint8)
-  return out[0]
+  return out
+
+
+def _stacked(count: int, positions: int) -> int:
+  """How many of `count` grids of y go through a transform in one call.
+
+  One on a CPU, where a photo alone fills the cores.
+  """
+  if jax.default_backend() == "cpu":
+    return 1
+  return max(1, min(count, _STACK_POSITIONS // positions))
 
 
 class Codec:
-  """Compresses and decompresses with one model.
+  """Compresses and decompresses with one model; safe to share by threads.
 
   Args:
     model: a frozen model.
@@ -96,6 +118,9 @@ class Codec:
     self._latents = LatentCoder(model, self._engine)
     self._max_pixels = max_pixels
     self._params = jax.tree.map(jnp.asarray, model.params)
+    # Threads that meet a new shape wait for one compilation.
+    self._compiled: set[tuple] = set()
+    self._compiling = threading.Lock()
 
   def analyse(
     self, image: np.ndarray, metadata: Mapping[str, bytes] | None = None
@@ -107,6 +132,10 @@ class Codec:
         [H, W, 2] are these with alpha, which is kept exactly.
       metadata: see `compress`.
     """
+    image = self._checked(image)
+    return self._analysed(image, self._analysis(without_alpha(image)), metadata)
+
+  def _checked(self, image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.dtype != np.uint8 or not (
@@ -122,17 +151,26 @@ class Codec:
         f"the image has {width}x{height} pixels; 1 to {self._max_pixels} can "
         "be coded (raise max_pixels, --max-pixels)."
       )
+    return image
+
+  def _analysed(
+    self,
+    image: np.ndarray,
+    y: np.ndarray,
+    metadata: Mapping[str, bytes] | None = None,
+  ) -> Analysis:
+    """All that follows from y, and the sections of the image."""
+    height, width = image.shape[:2]
     extra = sections.encode_metadata(metadata or {})
-    if channels in (2, 4):
+    if without_alpha(image) is not image:
       extra[bitstream.ALPHA] = sections.encode_alpha(image[..., -1])
-      image = image[..., 0] if channels == 2 else image[..., :3]
-    y = self._analysis(image)
     z = self._hyper_analysis(y)
     z_data = self._engine.encode(
       self.model.z_tables, z.ravel(), self._z_indexes(z.shape)
     )
     side, importance = self.model.control.prior(z)
-    colour = bitstream.GRAY if image.ndim == 2 else bitstream.RGB
+    gray = without_alpha(image).ndim == 2
+    colour = bitstream.GRAY if gray else bitstream.RGB
     return Analysis(
       height, width, colour, y, z, z_data, side, importance, extra
     )
@@ -207,6 +245,12 @@ class Codec:
     Raises:
       ValueError: the file is damaged, or was made with another model.
     """
+    header, alpha, y_hat = self._decoded(data)
+    image = self._synthesis(y_hat, header.height, header.width, header.colour)
+    return image if alpha is None else np.dstack([image, alpha])
+
+  def _decoded(self, data: bytes):
+    """(header, alpha or None, y_hat): all that precedes the synthesis."""
     found = self.symbols(data)
     header = found.header
     extra = bitstream.read_sections(header, data)
@@ -215,10 +259,7 @@ class Codec:
       alpha = sections.decode_alpha(
         extra[bitstream.ALPHA], header.height, header.width
       )
-    image = self._synthesis(
-      found.y_hat, header.height, header.width, header.colour
-    )
-    return image if alpha is None else np.dstack([image, alpha])
+    return header, alpha, found.y_hat
 
   def metadata(self, data: bytes) -> dict[str, bytes]:
     """The `icc` profile and `exif` block that a file keeps, if any."""
@@ -238,13 +279,92 @@ class Codec:
       )
     return Symbols(header, step, z, mask, index, y, y_hat)
 
-  def compress_many(self, images, quality: float = 4.0) -> list[bytes]:
-    """`compress` for each image."""
-    return [self.compress(image, quality) for image in images]
+  def compress_many(
+    self,
+    images: Iterable[np.ndarray],
+    quality: float | np.ndarray = 4.0,
+  ) -> list[bytes]:
+    """`compress` for each image, several in flight.
 
-  def decompress_many(self, files) -> list[np.ndarray]:
-    """`decompress` for each file."""
-    return [self.decompress(data) for data in files]
+    An accelerator transforms images of one size together. Its sums may then
+    take another order, so that a symbol is rounded the other way and a file
+    differs from that of `compress`; it decodes all the same.
+    """
+    images = [self._checked(image) for image in images]
+    self._check_quality(quality)
+
+    def one(index: int, y: np.ndarray | None) -> bytes:
+      image = images[index]
+      if y is None:
+        y = self._analysis(without_alpha(image))
+      return self.encode(self._analysed(image, y), quality)
+
+    def stack(indexes: list[int]) -> np.ndarray:
+      rows, columns = _grid(*images[indexes[0]].shape[:2])
+      place = slice(0, 16 * rows), slice(0, 16 * columns)
+      return np.stack([_pad(without_alpha(images[i]), *place) for i in indexes])
+
+    shapes = [_grid(*image.shape[:2]) for image in images]
+    return self._many("analysis", shapes, stack, one)
+
+  def decompress_many(self, files: Iterable[bytes]) -> list[np.ndarray]:
+    """`decompress` for each file, several in flight.
+
+    Where an accelerator synthesises pictures of one size together, they may
+    differ by 1 of 255 from those of `decompress`.
+    """
+    files = list(files)
+    with _pool() as pool:
+      decoded = list(pool.map(self._decoded, files))
+
+    def one(index: int, pixels: np.ndarray | None) -> np.ndarray:
+      header, alpha, y_hat = decoded[index]
+      size = (header.height, header.width, header.colour)
+      if pixels is None:
+        image = self._synthesis(y_hat, *size)
+      else:
+        image = _picture(*size)
+        _crop(pixels, image)
+      return image if alpha is None else np.dstack([image, alpha])
+
+    def stack(indexes: list[int]) -> np.ndarray:
+      return np.stack([decoded[i][2] for i in indexes])
+
+    shapes = [y_hat.shape[:2] for _, _, y_hat in decoded]
+    return self._many("synthesis", shapes, stack, one)
+
+  def _many(
+    self,
+    method: str,
+    shapes: list[tuple[int, int]],
+    stack: Callable[[list[int]], np.ndarray],
+    one: Callable[[int, np.ndarray | None], _T],
+  ) -> list[_T]:
+    """Runs a transform on stacks of equal grids, and `one` in threads.
+
+    Args:
+      method: of the model.
+      shapes: grid of y of each item.
+      stack: inputs of some items, stacked.
+      one: takes an item, and its output, None where it goes alone.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, shape in enumerate(shapes):
+      groups.setdefault(shape, []).append(index)
+    futures = {}
+    with _pool() as pool:
+      for (rows, columns), group in groups.items():
+        count = _stacked(len(group), rows * columns)
+        for start in range(0, len(group), count):
+          part = group[start : start + count]
+          if count == 1:
+            outputs = [None]
+          else:  # the same shape for the last of them: one compilation
+            padded = part + part[-1:] * (count - len(part))
+            outputs = self._run_stack(method, stack(padded))
+          for index, output in zip(part, outputs):
+            futures[index] = pool.submit(one, index, output)
+    return [futures[index].result() for index in range(len(shapes))]
 
   def info(self, data: bytes) -> dict:
     """What a file holds; decodes z, not y."""
@@ -347,22 +467,26 @@ class Codec:
     channels = np.arange(shape[2], dtype=np.int32)
     return np.tile(channels, shape[0] * shape[1])
 
-  def _run(self, method: str, x: np.ndarray) -> jax.Array:
-    return _apply(self.model.config, method, self._params, x)
+  def _run(self, method: str, x: np.ndarray) -> np.ndarray:
+    return self._run_stack(method, x[None])[0]
+
+  def _run_stack(self, method: str, x: np.ndarray) -> np.ndarray:
+    key = (method, x.shape, x.dtype)
+    turn = contextlib.nullcontext()
+    if key not in self._compiled:
+      turn = self._compiling
+    with turn:
+      out = np.asarray(_apply(self.model.config, method, self._params, x))
+    self._compiled.add(key)
+    return out
 
   def _analysis(self, image: np.ndarray) -> np.ndarray:
     """Colour image to y, float32 [h, w, M]; its edges are repeated."""
-    height, width = image.shape[:2]
-    rows, columns = (-(-n // STRIDE) * (STRIDE // 16) for n in (height, width))
+    rows, columns = _grid(*image.shape[:2])
     y = np.empty((rows, columns, self.model.config.M), np.float32)
 
     def read(row: slice, column: slice) -> np.ndarray:
-      i, j = (
-        np.minimum(np.arange(16 * s.start, 16 * s.stop), n - 1)
-        for s, n in ((row, height), (column, width))
-      )
-      part = image[i[:, None], j]
-      return np.repeat(part[..., None], 3, -1) if part.ndim == 2 else part
+      return _pad(image, _scaled(row, 16), _scaled(column, 16))
 
     def write(target: tuple[slice, slice], part: np.ndarray) -> None:
       y[target] = part
@@ -388,18 +512,13 @@ class Codec:
     self, y_hat: np.ndarray, height: int, width: int, colour: int
   ) -> np.ndarray:
     """y_hat to the picture, uint8 [H, W, 3], or [H, W] where it is gray."""
-    shape = (height, width) if colour == bitstream.GRAY else (height, width, 3)
-    image = np.empty(shape, np.uint8)
+    image = _picture(height, width, colour)
 
     def read(row: slice, column: slice) -> np.ndarray:
       return y_hat[row, column]
 
     def write(target: tuple[slice, slice], part: np.ndarray) -> None:
-      place = image[target]
-      part = part[: place.shape[0], : place.shape[1]]
-      if colour == bitstream.GRAY:
-        part = np.round(part.astype(np.float32).mean(-1))
-      place[:] = part
+      _crop(part, image[target])
 
     self._in_tiles("synthesis", y_hat.shape[:2], 16, read, write)
     return image
@@ -424,9 +543,44 @@ class Codec:
     size = _TILE // 4 if method == "hyper_analysis" else _TILE
     for tile in tiles(*shape, size, _MARGINS[method]):
       x = read(*tile.source)
-      part = np.asarray(self._run(method, x))
+      part = self._run(method, x)
       inner = tuple(_scaled(s, scale) for s in tile.inner)
       write(tuple(_scaled(s, scale) for s in tile.target), part[inner])
+
+
+def without_alpha(image: np.ndarray) -> np.ndarray:
+  """Without alpha; the image itself where it has none."""
+  if image.ndim == 2 or image.shape[2] == 3:
+    return image
+  return image[..., 0] if image.shape[2] == 2 else image[..., :3]
+
+
+def _pad(image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+  """RGB pixels of a part of a picture whose edges are repeated without end."""
+  i, j = (
+    np.minimum(np.arange(part.start, part.stop), length - 1)
+    for part, length in zip((rows, columns), image.shape)
+  )
+  part = image[i[:, None], j]
+  return np.repeat(part[..., None], 3, -1) if part.ndim == 2 else part
+
+
+def _grid(height: int, width: int) -> tuple[int, int]:
+  """Rows and columns of y."""
+  return -(-height // STRIDE) * 4, -(-width // STRIDE) * 4
+
+
+def _crop(pixels: np.ndarray, place: np.ndarray) -> None:
+  """Writes RGB pixels into a picture, which may be smaller, or gray."""
+  pixels = pixels[: place.shape[0], : place.shape[1]]
+  if place.ndim == 2:
+    pixels = np.round(pixels.astype(np.float32).mean(-1))
+  place[:] = pixels
+
+
+def _picture(height: int, width: int, colour: int) -> np.ndarray:
+  gray = colour == bitstream.GRAY
+  return np.empty((height, width) if gray else (height, width, 3), np.uint8)
 
 
 def _scaled(part: slice, factor: int) -> slice:

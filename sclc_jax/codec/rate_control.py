@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sclc_jax.codec.codec import Analysis, Codec
+from sclc_jax.codec.codec import Analysis, Codec, without_alpha
 from sclc_jax.codec.control import STEPS_PER_LEVEL
 from sclc_jax.metrics import psnr_db
 
 MAX_TRIALS = 6
 TOLERANCE = 0.01
 _DB_TOLERANCE = 0.05
-_TRUSTED = 32
+_TRUSTED = 20
 KINDS = ("bpp", "bytes", "max_bytes", "psnr")
 # Logarithm of the size at levels 1, 2, ... of 8 against the first, typically.
 _LOG_SIZE = (0.0, 0.41, 0.82, 1.18, 1.5, 1.77, 2.0, 2.2)
@@ -62,7 +62,7 @@ def compress_to(
     image: uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
     kind: `bpp` or `bytes` (within 1 %), `max_bytes` (the best quality that
       fits), or `psnr` (dB; mostly within 0.1 dB, since the last step is
-      predicted where it is less than half a level).
+      predicted where it is less than a third of a level).
     target: positive; a size includes alpha and metadata, a PSNR neither.
     metadata: see `Codec.compress`.
 
@@ -79,9 +79,7 @@ def compress_to(
     raise ValueError(f"the target {kind} must be positive, got {target}.")
   analysis = codec.analyse(image, metadata)
   pixels = image.shape[0] * image.shape[1]
-  colour = image
-  if image.ndim == 3 and image.shape[2] in (2, 4):
-    colour = image[..., 0] if image.shape[2] == 2 else image[..., :3]
+  colour = without_alpha(image)
   files: dict[int, bytes] = {}
 
   def measure(step: int) -> float:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Callable
+import threading
 
 import numpy as np
 
+from sclc_jax.commands.batch import Convert, convert_files, turn
 from sclc_jax.commands.common import (
   Add,
-  Failure,
   coding_flags,
   note,
   open_codec,
-  report,
   walk,
 )
 
@@ -27,7 +26,9 @@ def register(add: Add) -> None:
   ):
     sub = add(name, run, text)
     coding_flags(sub)
-    sub.add_argument("inputs", nargs="+", help="files or folders; - is stdin")
+    sub.add_argument(
+      "inputs", nargs="+", help="files, folders, globs; - is stdin"
+    )
     sub.add_argument("-o", "--output", help="file, folder, or - for stdout")
     sub.add_argument("--force", action="store_true", help="replace outputs")
     if name == "compress":
@@ -57,7 +58,7 @@ def register(add: Add) -> None:
 
 
 def _compress(args) -> None:
-  from sclc_jax.codec.images import SUFFIXES, load_photo
+  from sclc_jax.codec.images import SUFFIXES, Photo, load_photo
   from sclc_jax.codec.rate_control import KINDS, compress_to
 
   inputs = walk(args.inputs, SUFFIXES)
@@ -70,13 +71,18 @@ def _compress(args) -> None:
   }
   quality = _quality(args, bool(targets))
 
-  def convert(data: bytes, name: str) -> bytes:
+  def convert(data: bytes, name: str) -> tuple[bytes, int]:
     try:
       photo = load_photo(data, args.max_pixels)
     except ValueError as error:
       raise ValueError(str(error).replace("the input", name)) from None
     for text in photo.notes:
       note(args, f"{name}: {text}")
+    pixels = photo.image.shape[0] * photo.image.shape[1]
+    with turn(pixels):
+      return code(photo, name), pixels
+
+  def code(photo: Photo, name: str) -> bytes:
     metadata = photo.metadata if args.keep_metadata else None
     for kind, target in targets.items():
       hit = compress_to(codec, photo.image, kind, target, metadata)
@@ -122,6 +128,7 @@ def _decompress(args) -> None:
 
   inputs = walk(args.inputs, {".sclc"})
   codecs: dict[bytes, Codec] = {}
+  loading = threading.Lock()
 
   def find(fingerprint: bytes) -> Codec:
     if fingerprint in codecs:
@@ -140,9 +147,14 @@ def _decompress(args) -> None:
       "shipped (or the file is damaged); give its .sclcm with --model."
     )
 
-  def convert(data: bytes, name: str) -> bytes:
-    codec = find(unpack_header(data).fingerprint)
-    return png_bytes(codec.decompress(data), codec.metadata(data))
+  def convert(data: bytes, name: str) -> tuple[bytes, int]:
+    header = unpack_header(data)
+    with loading:
+      codec = find(header.fingerprint)
+    pixels = header.height * header.width
+    with turn(pixels):
+      image, metadata = codec.decompress(data), codec.metadata(data)
+      return png_bytes(image, metadata), pixels
 
   _convert(args, inputs, ".png", convert)
 
@@ -165,14 +177,12 @@ def _outputs(
   return [(out or p.parent) / (p.stem + suffix) for p in inputs]
 
 
-def _convert(
-  args, inputs, suffix: str, convert: Callable[[bytes, str], bytes]
-) -> None:
-  """Runs `convert` on each input; one failure does not stop the others."""
+def _convert(args, inputs, suffix: str, convert: Convert) -> None:
+  """Runs `convert` on each input and writes what it gives."""
   from sclc_jax.codec.images import write_whole
 
   if args.inputs == ["-"]:
-    data = convert(sys.stdin.buffer.read(), "stdin")
+    data, _ = convert(sys.stdin.buffer.read(), "stdin")
     if args.output in (None, "-"):
       sys.stdout.buffer.write(data)
     else:
@@ -181,7 +191,8 @@ def _convert(
   if args.output == "-":
     if len(inputs) != 1:
       raise ValueError("-o - takes a single input.")
-    sys.stdout.buffer.write(convert(inputs[0].read_bytes(), str(inputs[0])))
+    data, _ = convert(inputs[0].read_bytes(), str(inputs[0]))
+    sys.stdout.buffer.write(data)
     return
   outputs = _outputs(args, inputs, suffix)
   derived = (
@@ -189,24 +200,4 @@ def _convert(
     or len(inputs) > 1
     or (pathlib.Path(args.output).is_dir())
   )
-  failed, written = 0, set()
-  for source, target in zip(inputs, outputs):
-    try:
-      if derived and not args.force and (target in written or target.exists()):
-        raise ValueError(
-          f"{target} exists already; remove it, name another output with -o, "
-          "or replace it with --force."
-        )
-      data = convert(source.read_bytes(), str(source))
-      write_whole(target, data)
-      written.add(target)
-      print(f"{target}\t{len(data)} bytes")
-    except OSError as error:
-      failed += 1
-      reason = error.strerror or error
-      report(args, ValueError(f"cannot read {source}: {reason}."))
-    except ValueError as error:
-      failed += 1
-      report(args, error, str(source))
-  if failed:
-    raise Failure
+  convert_files(args, inputs, outputs, convert, args.force or not derived)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import pathlib
 import sys
 from collections.abc import Callable
+
+import tqdm
 
 from sclc_jax import __version__
 from sclc_jax.codec.bitstream import MAX_PIXELS
@@ -23,12 +26,12 @@ def report(args, error: Exception, name: str = "") -> None:
   text = " ".join(str(error).split())
   if name and name not in text:
     text = f"{name}: {text}"
-  print(f"sclc {args.command}: error: {text}", file=sys.stderr)
+  tqdm.tqdm.write(f"sclc {args.command}: error: {text}", file=sys.stderr)
 
 
 def note(args, text: str) -> None:
   """One line on stderr about what was done."""
-  print(f"sclc {args.command}: {text}", file=sys.stderr)
+  tqdm.tqdm.write(f"sclc {args.command}: {text}", file=sys.stderr)
 
 
 def open_codec(args):
@@ -39,10 +42,16 @@ def open_codec(args):
 
 
 def walk(inputs: list[str], suffixes) -> list[pathlib.Path]:
-  """The files named, and those below the folders named, in order."""
+  """The files named, and those below folders and matching globs, in order."""
   found = []
   for name in inputs:
     path = pathlib.Path(name)
+    if glob.has_magic(name) and not path.exists():
+      names = sorted(glob.glob(name, recursive=True))
+      if not names:
+        raise ValueError(f"no file matches {name}.")
+      found += [p for p in map(pathlib.Path, names) if not p.is_dir()]
+      continue
     if not path.is_dir():
       found.append(path)
       continue

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from sclc_jax.codec import codec as codec_module
+from sclc_jax.codec.codec import Codec
+
+
+@pytest.fixture(scope="module")
+def images(photo):
+  alpha = np.dstack([photo, photo[..., :1]])
+  return [
+    photo, photo[:, ::-1], photo[:70, :90, 0], photo[::-1], alpha,
+    photo[:100, :130], photo[:3, :5],
+  ]  # fmt: skip
+
+
+def test_many_give_what_one_gives(codec, images):
+  files = codec.compress_many(images, 3)
+  assert files == [codec.compress(image, 3) for image in images]
+  for image, data in zip(codec.decompress_many(iter(files)), files):
+    np.testing.assert_array_equal(image, codec.decompress(data))
+  assert codec.compress_many([]) == [] and codec.decompress_many([]) == []
+
+
+def test_stacks_decode_and_differ_by_rounding_alone(
+  tiny_model, codec, images, monkeypatch
+):
+  monkeypatch.setattr(codec_module, "_stacked", lambda count, _: min(count, 3))
+  stacks = Codec(tiny_model)
+  files = stacks.compress_many(images, 6)
+  found = stacks.decompress_many(files)
+  assert {key[1][0] for key in stacks._compiled} == {1, 3}
+  for image, data, picture in zip(images, files, found):
+    assert abs(len(data) - len(codec.compress(image, 6))) <= 4
+    assert picture.shape == image.shape
+    difference = picture.astype(int) - codec.decompress(data)
+    assert np.abs(difference).max() <= 1
+
+
+def test_a_bad_one_of_many_is_named(codec, photo):
+  with pytest.raises(ValueError, match="float64"):
+    codec.compress_many([photo, photo / 255])
+  data = codec.compress(photo, 2)
+  with pytest.raises(ValueError, match="cut"):
+    codec.decompress_many([data, data[:-1]])
