@@ -39,6 +39,20 @@ def adjusted_importance(
   return importance(analysis) ** gamma
 
 
+def levels(
+  codec: Codec, analysis: Analysis
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+  """What each whole level selects: title, adjusted importance, mask."""
+  return [
+    (
+      f"quality {level}",
+      adjusted_importance(codec, analysis, level),
+      codec.mask(analysis, level),
+    )
+    for level in range(1, codec.model.top_quality + 1)
+  ]
+
+
 @dataclasses.dataclass(frozen=True)
 class Cost:
   """Bits of a file by place; they sum to its size but for header and rounding.
@@ -90,9 +104,9 @@ def peer_at_size(
 
 
 def photo_curves(
-  codec: Codec, analysis: Analysis, image: np.ndarray, qualities
+  codec: Codec, analysis: Analysis, image: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """(bpp, PSNR in dB) of one photo: ours, then each installed peer's."""
+  """(bpp, PSNR in dB) of one photo: ours by level, then installed peers'."""
 
   def curve(files, decode):
     points = [
@@ -104,7 +118,10 @@ def photo_curves(
 
   curves = {
     "sclc": curve(
-      (codec.encode(analysis, quality) for quality in qualities),
+      (
+        codec.encode(analysis, level)
+        for level in range(1, codec.model.top_quality + 1)
+      ),
       codec.decompress,
     )
   }

@@ -163,7 +163,8 @@ def write_report(
   add("continuous.png", plots.plot_continuous, [(s.name, s.means)
       for s in systems])  # fmt: skip
   image = load_image(paths[0])
-  add("masks.png", _plot_levels, ours.codec, image, paths[0].stem)
+  add("masks.png", plots.plot_levels, image, paths[0].stem,
+      explain.levels(ours.codec, ours.codec.analyse(image)))  # fmt: skip
 
   text = "\n\n".join(
     [
@@ -342,18 +343,3 @@ def _time_section(systems: Sequence[System], peer_rows) -> str:
   return "Mean of an image, from the lowest to the highest setting.\n\n" + (
     _markdown(head, rows)
   )
-
-
-def _plot_levels(codec: Codec, image: np.ndarray, name: str, path) -> None:
-  """Masks and importance of one photo over the whole levels."""
-  analysis = codec.analyse(image)
-  levels = range(1, codec.model.top_quality + 1)
-  columns = [
-    (
-      f"quality {q}",
-      explain.adjusted_importance(codec, analysis, q),
-      codec.mask(analysis, q),
-    )
-    for q in levels
-  ]
-  plots.plot_levels(image, name, columns, path)

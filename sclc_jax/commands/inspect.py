@@ -46,21 +46,12 @@ def _inspect(args) -> None:
     (name(f"sclc, quality {args.quality:g}", len(data), x_hat), x_hat),
     (name("JPEG", *jpeg), jpeg[1]),
   ]
-  levels = range(1, codec.model.top_quality + 1)
-  columns = [
-    (
-      f"quality {level}",
-      explain.adjusted_importance(codec, analysis, level),
-      codec.mask(analysis, level),
-    )
-    for level in levels
-  ]
   figures = {
     "importance.png": lambda path: plots.plot_importance(
       image, explain.importance(analysis), path
     ),
     "masks.png": lambda path: plots.plot_levels(
-      image, source.stem, columns, path
+      image, source.stem, explain.levels(codec, analysis), path
     ),
     "bits.png": lambda path: plots.plot_bits(
       image, cost.y, cost.z, cost.channels,
@@ -68,7 +59,7 @@ def _inspect(args) -> None:
     ),
     "crops.png": lambda path: plots.plot_crops(pictures, cost.y, path),
     "rd.png": lambda path: plots.plot_rd(
-      explain.photo_curves(codec, analysis, image, levels),
+      explain.photo_curves(codec, analysis, image),
       "RGB PSNR (dB)", path,
     ),
   }  # fmt: skip
