@@ -14,7 +14,7 @@ import mutate  # noqa: E402
 def test_damaged_files_end_in_an_error_or_a_picture(tiny_model, photo):
   codec = Codec(tiny_model, max_pixels=mutate.MAX_PIXELS)
   images = (photo[:64, :64], photo[:70, :33], photo[:64, :64, 0])
-  files = [codec.compress(x, q) for x in images for q in (1, 3.5, 8)]
+  files = mutate.sample_files(codec, images)
   outcomes, slowest, gained = mutate.run(codec, files, 400)
   assert sum(outcomes.values()) == 400
   assert outcomes["picture"] < 40 and len(outcomes) > 4

@@ -62,21 +62,32 @@ def _header(rng, data: bytearray) -> bytearray:
   limit = {"step": 2**16, "colour": 256, "symbols_check": 2**16}.get(field)
   value = number % limit if limit else number
   changed = dataclasses.replace(header, **{field: value})
-  return bytearray(bitstream.pack(changed, z, y))
+  sections = bitstream.read_sections(header, bytes(data))
+  return bytearray(bitstream.pack(changed, z, y, sections))
 
 
 def _payload(rng, data: bytearray) -> bytearray:
-  """Damages the coded strings under a valid check value."""
+  """Damages a coded string or section under a valid check value."""
   header, z, y = bitstream.unpack(bytes(data))
-  strings = [bytearray(z), bytearray(y)]
-  which = rng.integers(2)
+  strings = {"z": z, "y": y, **bitstream.read_sections(header, bytes(data))}
+  which = list(strings)[rng.integers(len(strings))]
   if strings[which]:
     damage = (_flip, _cut, _splice, _noise)[rng.integers(4)]
-    strings[which] = damage(rng, strings[which])
-  return bytearray(bitstream.pack(header, *map(bytes, strings)))
+    strings[which] = bytes(damage(rng, bytearray(strings[which])))
+  z, y = strings.pop("z"), strings.pop("y")
+  return bytearray(bitstream.pack(header, z, y, strings))
 
 
 _MUTATIONS = (_flip, _cut, _splice, _drop, _noise, _header, _payload, _payload)
+
+
+def sample_files(codec: Codec, images) -> list[bytes]:
+  """Each image at three qualities, and one with every section."""
+  files = [codec.compress(x, q) for x in images for q in (1, 3.5, 8)]
+  image = np.dstack([images[0], images[0][..., 0]])
+  extra = {"icc": bytes(range(200)), "exif": b"exif"}
+  place = np.array([[1, 8.0], [3, 3]])
+  return files + 3 * [codec.compress(image, place, extra)]
 
 
 def mutants(files: list[bytes], count: int, seed: int):
@@ -91,6 +102,7 @@ def outcome(codec: Codec, data: bytes) -> str:
   """`picture`, or the first words of the error; anything else propagates."""
   try:
     image = codec.decompress(data)
+    codec.metadata(data)
   except ValueError as error:
     assert "\n" not in str(error)
     return re.sub("[0-9.]+", "#", " ".join(str(error).split()[:7]))
@@ -126,7 +138,7 @@ def main() -> None:
   codec = Codec(find_model(args.model), args.engine, max_pixels=MAX_PIXELS)
   photo = skimage.data.astronaut()[:128, 160:320]
   images = (photo, photo[:70, :33], photo[..., 0])
-  files = [codec.compress(x, q) for x in images for q in (1, 3.5, 8)]
+  files = sample_files(codec, images)
   outcomes, slowest, gained = run(codec, files, args.count, args.seed)
   for words, count in outcomes.most_common():
     print(f"{count:6d}  {words}")
