@@ -30,7 +30,7 @@ def get_config():
   config.optim.lr, config.optim.clip_norm = 1e-3, 10.0
   config.optim.ema_decay = 0.9
   config.train.levels_per_image, config.train.log_every = 1, 5
-  config.train.checkpoint_every = 4
+  config.train.checkpoint_every = 5
   config.data.source, config.data.crop_size = "folder:photos", 64
   config.data.batch_size = 8
   return config
