@@ -278,7 +278,7 @@ class ContextState:
     x = self._known[
       rows + self._taps[:, :1], columns + self._taps[:, 1:]
     ]  # [taps, n, H]
-    x = _run(masked, x, masked.bias[None])
+    x = _run(masked, np.ascontiguousarray(x), masked.bias[None])
     if self._empty:
       x = np.repeat(x, positions.size, 1)
     x = _run(first, x, side.astype(np.int64), leaky=True)

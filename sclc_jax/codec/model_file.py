@@ -283,7 +283,10 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   head = IntegerConv(**control["head"]) if "head" in control else None
   context = None
   if has_context:
-    layers = [IntegerDense(**control[f"context_{i}"]) for i in range(4)]
+    layers = [  # copies, as numba takes no arrays that are read-only
+      IntegerDense(**{k: v.copy() for k, v in control[f"context_{i}"].items()})
+      for i in range(4)
+    ]
     inverse = inverse_steps(tree["steps"][1])
     context = ContextPath(config.base, tuple(layers), inverse)
   params = _unflatten(
