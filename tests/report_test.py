@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 
 from sclc_jax import report
@@ -28,3 +30,17 @@ def test_an_exponential_is_even_and_a_jump_is_not():
   assert abs(report.unevenness(_rows(bpp)) - 1) < 1e-9
   bpp[4:] *= np.exp(1 / 8)
   assert abs(report.unevenness(_rows(bpp)) - 2) < 1e-9
+
+
+def _system(selective, factor):
+  config = types.SimpleNamespace(selective=selective)
+  codec = types.SimpleNamespace(model=types.SimpleNamespace(config=config))
+  rows = [row | {"ms_ssim": 0.9} for row in _rows(factor * np.arange(1, 5))]
+  return report.System("", codec, rows)
+
+
+def test_selection_saves_what_the_model_without_it_needs_more():
+  with_, without = _system(True, 0.9), _system(False, 1.0)
+  assert abs(report.selection_saves(with_, without) + 10) < 1e-6
+  assert abs(report.selection_saves(without, with_) + 10) < 1e-6
+  assert report.selection_saves(with_, _system(True, 1.0)) is None
