@@ -488,13 +488,15 @@ class Codec:
     self, y: np.ndarray, mask: np.ndarray, step: int | np.ndarray
   ) -> np.ndarray:
     """The selected symbols in raster order, int32 [n]."""
-    parts = []
+    symbols = np.empty(np.count_nonzero(mask), np.int32)
+    start = 0
     for rows in bands(y.shape):
       steps = at_step(self.model.steps[0], step, rows)
       part = np.round(y[rows] / steps)[mask[rows]]
-      part = np.clip(part, -_SYMBOL_MAX, _SYMBOL_MAX)
-      parts.append(part.astype(np.int32))
-    return np.concatenate(parts)
+      stop = start + part.size
+      symbols[start:stop] = np.clip(part, -_SYMBOL_MAX, _SYMBOL_MAX)
+      start = stop
+    return symbols
 
   def _dequantise(
     self, y: np.ndarray, mask: np.ndarray, step: int | np.ndarray

@@ -219,13 +219,15 @@ class ControlPath:
       mask: bool [h, w, M].
       step: a quality step, or steps [h, w].
     """
-    parts = []
+    index = np.empty(np.count_nonzero(mask), np.int32)
+    start = 0
     for rows in bands(scale.shape):
       reciprocal = at_step(self.reciprocals, step, rows).astype(np.int64)
       product = (scale[rows] * reciprocal)[mask[rows]]
-      index = np.searchsorted(_BOUNDS, product, side="left")
-      parts.append(index.astype(np.int32))
-    return np.concatenate(parts)
+      stop = start + product.size
+      index[start:stop] = np.searchsorted(_BOUNDS, product, side="left")
+      start = stop
+    return index
 
 
 # Bounds between tables at the scale of scale * reciprocal. The first table
