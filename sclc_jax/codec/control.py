@@ -245,13 +245,15 @@ class ControlPath:
       mask: bool, of its shape.
       step: a quality step, or steps [...].
     """
-    parts = []
+    index = np.empty(np.count_nonzero(mask), np.int32)
+    start = 0
     for rows in bands(scale.shape):
       reciprocal = at_step(self.reciprocals, step, rows).astype(np.int64)
       product = (scale[rows] * reciprocal)[mask[rows]]
-      index = np.searchsorted(_BOUNDS, product, side="left")
-      parts.append(index.astype(np.int32))
-    return np.concatenate(parts)
+      stop = start + product.size
+      index[start:stop] = np.searchsorted(_BOUNDS, product, side="left")
+      start = stop
+    return index
 
   def normal_mean(self, mean: np.ndarray, step: int | np.ndarray) -> np.ndarray:
     """floor(mean / QV) with SCALE_BITS, int64; arguments as `index`."""

@@ -103,7 +103,8 @@ class LatentCoder:
     if self._model.context is not None:
       context = ContextState(self._model.context, h, w)
     y_hat = np.zeros((h * w, channels), np.float32) if reconstruct else None
-    found = []
+    index, symbols = np.empty((2, np.count_nonzero(mask)), np.int32)
+    done = 0
     for group in position_groups(self._model, h, w):
       at = step if np.ndim(step) == 0 else np.ravel(step)[group]
       here, rows = chosen[group], side[group]
@@ -113,24 +114,26 @@ class LatentCoder:
       normal = None
       if mean is not None:
         normal = self._control.normal_mean(mean, at)
-      index = self._control.index(scale, here, at)
-      symbols = code(group, here, normal, index, at)
-      found.append((index, symbols))
+      new = slice(done, done + np.count_nonzero(here))
+      index[new] = self._control.index(scale, here, at)
+      symbols[new] = code(group, here, normal, index[new], at)
+      done = new.stop
       if context is not None or (reconstruct and normal is not None):
         if self._model.config.unselected == "zero":
           normal = normal * here
-        bounded = np.clip(symbols.astype(np.int64), -_SYMBOL_MAX, _SYMBOL_MAX)
+        bounded = np.clip(symbols[new], -_SYMBOL_MAX, _SYMBOL_MAX).astype(
+          np.int64
+        )
         normal[here] += bounded << SCALE_BITS
         if context is not None:
           context.add(group, normal, at)
       if reconstruct:
         if normal is None:
           filled = np.zeros(here.shape, np.float32)
-          filled[here] = symbols
+          filled[here] = symbols[new]
         else:
           filled = _as_float(normal)
         y_hat[group] = filled * self._model.steps[1, at]
-    index, symbols = map(np.concatenate, zip(*found))
     return index, symbols, y_hat.reshape(mask.shape) if reconstruct else None
 
   def _quantizer(self, y: np.ndarray):

@@ -15,6 +15,8 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
+from sclc_jax.codec.tiles import bands
+
 
 class CorruptStreamError(ValueError):
   """The coded bytes cannot come from the encoder."""
@@ -68,7 +70,7 @@ def symbol_bits(
   "uint8[:](int32[:], int64[:], int32[:], int32[:])", cache=True, nogil=True
 )
 def _encode(cdf, starts, symbols, indexes):
-  out = np.empty(symbols.size * 2 + 64, np.uint8)
+  out = np.empty(symbols.size // 2 + 64, np.uint8)  # grows
   n = 0
   base, size1, digit, zeros = 0, 0xFFFFFFFF, 0, 0
   # `digit` > 0 is a 16-bit digit held back, as a carry may still lower it by
@@ -258,7 +260,8 @@ class _Engine:
         f"{farthest} away."
       )
     values = symbols.astype(np.int32)
-    values -= tables.cdf_offset[indexes]
+    for part in bands(values.shape):
+      values[part] -= tables.cdf_offset[indexes[part]]
     return self._encode(tables, values, indexes)
 
   def decode(
