@@ -182,6 +182,10 @@ class Codec:
       analysis: of `analyse`.
       quality: see `compress`.
     """
+    return self._pack(analysis, *self._choose(analysis, quality))
+
+  def _choose(self, analysis: Analysis, quality: float | np.ndarray):
+    """(highest step, sections, table index and symbol of what is selected)."""
     high, found = self._quality_steps(quality, analysis.height, analysis.width)
     extra = dict(analysis.sections)
     step: int | np.ndarray = high
@@ -191,7 +195,9 @@ class Codec:
     control = self.model.control
     mask = control.mask(analysis.importance, step, analysis.scale.shape)
     indexes = control.index(analysis.scale, mask, step)
-    y = self._quantise(analysis.y, mask, step)
+    return high, extra, indexes, self._quantise(analysis.y, mask, step)
+
+  def _pack(self, analysis: Analysis, high, extra, indexes, y) -> bytes:
     y_data = self._engine.encode(gaussian_tables(), y, indexes)
     header = bitstream.Header(
       self.model.fingerprint,
@@ -238,7 +244,13 @@ class Codec:
       metadata: bytes of an `icc` profile and an `exif` block to keep.
     """
     self._check_quality(quality)
-    return self.encode(self.analyse(image, metadata), quality)
+    analysis = self.analyse(image, metadata)
+    chosen = self._choose(analysis, quality)
+    empty = np.empty(0, np.float32)  # frees what a large image cannot spare
+    analysis = dataclasses.replace(
+      analysis, y=empty, scale=empty, importance=None
+    )
+    return self._pack(analysis, *chosen)
 
   def decompress(self, data: bytes) -> np.ndarray:
     """The bytes of an .sclc file to an image of the shape that was compressed.
