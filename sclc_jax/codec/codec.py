@@ -21,6 +21,7 @@ from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
 from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
+from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.codec.tiles import tiles
 from sclc_jax.models.variable_rate import VariableRate
 
@@ -184,6 +185,10 @@ class Codec:
       analysis: of `analyse`.
       quality: see `compress`.
     """
+    return self._pack(analysis, *self._choose(analysis, quality))
+
+  def _choose(self, analysis: Analysis, quality: float | np.ndarray):
+    """(highest step, sections, table index and symbol of what is selected)."""
     high, found = self._quality_steps(quality, analysis.height, analysis.width)
     extra = dict(analysis.sections)
     step: int | np.ndarray = high
@@ -191,7 +196,11 @@ class Codec:
       extra[bitstream.QUALITY_MAP] = quality_map.encode(found, self._engine)
       step = found.steps()
     mask = self.model.control.mask(analysis.importance, step, analysis.y.shape)
-    y, y_data = self._latents.encode(analysis.y, analysis.side, mask, step)
+    chosen = self._latents.choose(analysis.y, analysis.side, mask, step)
+    return high, extra, *chosen
+
+  def _pack(self, analysis: Analysis, high, extra, indexes, y) -> bytes:
+    y_data = self._engine.encode(gaussian_tables(), y, indexes)
     header = bitstream.Header(
       self.model.fingerprint,
       analysis.colour,
@@ -234,7 +243,13 @@ class Codec:
       metadata: bytes of an `icc` profile and an `exif` block to keep.
     """
     self._check_quality(quality)
-    return self.encode(self.analyse(image, metadata), quality)
+    analysis = self.analyse(image, metadata)
+    chosen = self._choose(analysis, quality)
+    empty = np.empty(0, np.float32)  # frees what a large image cannot spare
+    analysis = dataclasses.replace(
+      analysis, y=empty, side=empty, importance=None
+    )
+    return self._pack(analysis, *chosen)
 
   def decompress(self, data: bytes) -> np.ndarray:
     """The bytes of an .sclc file to an image of the shape that was compressed.

@@ -56,16 +56,16 @@ class LatentCoder:
     self._control = model.control
     self._engine = engine
 
-  def encode(
+  def choose(
     self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, step
-  ) -> tuple[np.ndarray, bytes]:
-    """Quantizes and codes y, float32 [h, w, M].
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """What is to be coded of y, float32 [h, w, M].
 
     Returns:
-      The symbols, int32 [n] in coding order, and their bytes.
+      Of the selected elements, in coding order, table index and symbol, int32
+      [n].
     """
-    index, symbols, _ = self._walk(side, mask, step, self._quantizer(y), False)
-    return symbols, self._engine.encode(gaussian_tables(), symbols, index)
+    return self._walk(side, mask, step, self._quantizer(y), False)[:2]
 
   def reconstruct(
     self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, step

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from sclc_jax.codec import rate_control
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.rate_control import MAX_TRIALS, compress_to
 from sclc_jax.metrics import psnr_db
@@ -51,6 +52,19 @@ def test_psnr_is_reached(shipped, photo):
   hit = compress_to(shipped, photo, "psnr", target)
   found = psnr_db(photo, shipped.decompress(hit.data))
   assert abs(found - hit.value) <= 0.1 and abs(found - target) <= 0.1
+
+
+@pytest.mark.parametrize("error", [-3, 3])
+@pytest.mark.parametrize("quality", [1.2, 4, 7.9])
+def test_psnr_is_reached_though_the_typical_curve_is_far_off(
+  shipped, photo, monkeypatch, error, quality
+):
+  right = rate_control._LATENT_DB
+  monkeypatch.setattr(rate_control, "_LATENT_DB", right + error)
+  target = psnr_db(photo, shipped.decompress(shipped.compress(photo, quality)))
+  hit = compress_to(shipped, photo, "psnr", target)
+  found = psnr_db(photo, shipped.decompress(hit.data))
+  assert abs(found - target) <= 0.1 and hit.trials <= MAX_TRIALS
 
 
 def test_psnr_counts_neither_alpha_nor_metadata(shipped, photo):
