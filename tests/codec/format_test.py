@@ -7,11 +7,17 @@ import pytest
 
 from sclc_jax.codec import bitstream, sections
 from sclc_jax.codec.codec import Analysis, Codec
+from sclc_jax.codec.context import (
+  ContextState,
+  build_context_path,
+  coding_groups,
+)
 from sclc_jax.codec.images import load_photo
 from sclc_jax.codec.model_file import read_model
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.config import BASES
+from sclc_jax.models.context import TAPS, widths
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import independent_decoder  # noqa: E402
@@ -90,6 +96,47 @@ def test_wild_latents_under_a_quality_map_decode_as_the_page_says(
   quality[1] = 1, 8
   data = codec.encode(analysis, quality)
   _compare(data, codec, tensors, config)
+
+
+@pytest.mark.parametrize("order", list(TAPS))
+def test_context_layers_of_several_padded_blocks_are_read_as_the_page_says(
+  order,
+):
+  M = 170
+  rng = np.random.default_rng(1)
+  first, second, last = widths(M)
+  shapes = [(4 * M, first), (first, second), (second, last)]
+  params = {
+    "masked": rng.normal(0, 0.02, (12, M, 2 * M)),
+    "bias": rng.normal(size=2 * M),
+  }
+  for i, (inputs, outputs) in enumerate(shapes):
+    kernel = rng.normal(0, inputs**-0.5, (1, 1, inputs, outputs))
+    params[f"conv_{i}"] = {
+      "kernel": kernel, "bias": rng.normal(size=outputs)
+    }  # fmt: skip
+  steps = rng.gamma(2, 1, (1, M)).astype(np.float32)
+  path = build_context_path(order, params, steps)
+  assert [layer.weight.shape[0] for layer in path.layers] == [12, 2, 2, 2]
+  tensors = {
+    f"control/context_{i}/{field.name}": getattr(layer, field.name)
+    for i, layer in enumerate(path.layers)
+    for field in dataclasses.fields(layer)
+  }
+  state = ContextState(path, 4, 5)
+  groups = coding_groups(order, 4, 5)
+  side = rng.integers(-(2**16), 2**16, (20, first)).astype(np.int32)
+  for group in groups[:-1]:
+    normal = rng.integers(-(2**14), 2**14, (group.size, M))
+    state.add(group, normal, 0)
+  found = state.gaussian(side[groups[-1]], groups[-1])
+  known = state._known[..., :M].astype(np.int64)
+  for position, ours in zip(groups[-1], found):
+    theirs = independent_decoder._context(
+      known, side[position], *divmod(position, 5), tensors, order
+    )
+    np.testing.assert_array_equal(theirs, ours)
+  assert np.unique(found).size > M
 
 
 @pytest.mark.parametrize("kind", range(4))
