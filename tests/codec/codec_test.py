@@ -8,6 +8,7 @@ from sclc_jax.codec import codec as codec_module
 from sclc_jax.codec import control as control_module
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.model_file import read_model, save_model
+from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.metrics import psnr_db
 from sclc_jax.models.variable_rate import VariableRate
 
@@ -132,6 +133,27 @@ def test_pixel_limit_is_checked_before_decoding(tiny_model, codec, photo):
   limited = Codec(tiny_model, max_pixels=100)
   with pytest.raises(ValueError, match="--max-pixels"):
     limited.decompress(codec.compress(photo, 1))
+
+
+def test_sides_that_no_reader_takes_are_refused(codec):
+  with pytest.raises(ValueError, match="1x2097152.*2097151"):
+    codec.compress(np.zeros((2**21, 1), np.uint8))
+
+
+@pytest.mark.parametrize("value", [-(2**31), -1025, 1025])
+def test_hyper_latent_out_of_range_is_damage(tiny_model, codec, value):
+  tables, M = tiny_model.z_tables, tiny_model.config.M
+  z = np.zeros((1, 1, tiny_model.config.N), np.int32)
+  z[0, 0, 0] = value
+  # Past the encoder's own check of symbols.
+  z_data = get_engine("portable")._encode(
+    tables, z.ravel() - tables.cdf_offset, np.arange(z.size, dtype=np.int32)
+  )
+  side, importance = tiny_model.control.prior(z)
+  y = np.zeros((4, 4, M), np.float32)
+  found = codec_module.Analysis(5, 5, 0, y, z, z_data, side, importance)
+  with pytest.raises(bitstream.DamagedFileError, match="hyper latent"):
+    codec.symbols(codec.encode(found, 4))
 
 
 def test_model_file_round_trips_and_damage_is_found(
