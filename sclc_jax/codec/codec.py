@@ -152,6 +152,11 @@ class Codec:
         f"the image has {width}x{height} pixels; 1 to {self._max_pixels} can "
         "be coded (raise max_pixels, --max-pixels)."
       )
+    if max(height, width) > bitstream.MAX_SIDE:
+      raise ValueError(
+        f"the image has {width}x{height} pixels; a side of up to "
+        f"{bitstream.MAX_SIDE} can be coded: cut it into parts."
+      )
     return image
 
   def _analysed(
@@ -459,7 +464,7 @@ class Codec:
     z = self._engine.decode(
       self.model.z_tables, z_data, self._z_indexes(shape)
     ).reshape(shape)
-    if np.abs(z).max() > Z_MAX:
+    if z.min() < -Z_MAX or z.max() > Z_MAX:  # |-2**31| is not an int32
       raise bitstream.DamagedFileError(
         "the file's hyper latent is out of range; it is damaged."
       )

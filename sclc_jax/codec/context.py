@@ -303,6 +303,16 @@ class ContextState:
     self._empty = False
 
 
+def layer_shapes(order: str, M: int) -> list[tuple[int, int, int]]:
+  """Shapes [C, O, H] of the weights of `ContextPath.layers`."""
+  first, second, last = widths(M)
+  shapes = [(len(TAPS[order]), 2 * M, _padded(M))]
+  for inputs, outputs in ((2 * M, first), (first, second), (second, last)):
+    count, size = block_shape(inputs)
+    shapes.append((count, outputs, size))
+  return shapes
+
+
 def inverse_steps(steps: np.ndarray) -> np.ndarray:
   """IQV [Q, M] float32 to the integers of `ContextPath.inverse`."""
   scaled = np.round(np.ldexp(steps.astype(np.float64), INVERSE_BITS))

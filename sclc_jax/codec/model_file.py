@@ -22,6 +22,7 @@ from sclc_jax.codec.context import (
   IntegerDense,
   build_context_path,
   inverse_steps,
+  layer_shapes,
 )
 from sclc_jax.codec.control import (
   Z_MAX,
@@ -287,11 +288,15 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
       IntegerDense(**{k: v.copy() for k, v in control[f"context_{i}"].items()})
       for i in range(4)
     ]
+    _check_context(config, layers, convs[3])
     inverse = inverse_steps(tree["steps"][1])
     context = ContextPath(config.base, tuple(layers), inverse)
   params = _unflatten(
     {k: v.astype(np.float32) for k, v in _flatten(tree["params"], "p").items()}
   )["p"]
+  z_tables = RangeTables(**tree["z_tables"])
+  if not z_tables.is_valid(config.N):
+    raise KeyError("z_tables")
   return CodecModel(
     config,
     params,
@@ -302,11 +307,24 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
       control["reciprocals"],
       _signed(config),
     ),
-    RangeTables(**tree["z_tables"]),
+    z_tables,
     tree["steps"],
     fingerprint,
     context,
   )
+
+
+def _check_context(
+  config: ModelConfig, layers: list[IntegerDense], side: IntegerConv
+) -> None:
+  """Compiled code reads these without a look at their size."""
+  shapes = layer_shapes(config.base, config.M)
+  for i, (layer, shape) in enumerate(zip(layers, shapes)):
+    sizes = layer.weight.shape, layer.bias.shape, layer.shift.shape
+    if sizes != (shape, shape[1:2], shape[1:2]):
+      raise KeyError(f"control/context_{i}")
+  if side.bias.shape != shapes[1][1:2]:
+    raise KeyError("control/3")
 
 
 def shipped_models() -> dict[str, pathlib.Path]:

@@ -40,6 +40,27 @@ class RangeTables:
     """int64 [T + 1], where each row starts in `cdf`, and the end."""
     return np.append(np.flatnonzero(self.cdf < 0), self.cdf.size)
 
+  def is_valid(self, count: int) -> bool:
+    """Whether these are `count` rows of rising counts, as the coder expects.
+
+    It does not look again, so tables from outside have to be checked.
+    """
+    if self.cdf.ndim != 1 or self.cdf_offset.shape != (count,):
+      return False
+    rows = np.split(self.cdf, self.starts[:-1])
+    return (
+      rows[0].size == 0
+      and len(rows) == count + 1
+      and all(
+        -16 <= row[0]
+        and row.size >= 3
+        and row[1] == 0
+        and row[-1] == 1 << -int(row[0])
+        and (np.diff(row[1:]) > 0).all()
+        for row in rows[1:]
+      )
+    )
+
 
 def symbol_bits(
   tables: RangeTables, symbols: np.ndarray, indexes: np.ndarray

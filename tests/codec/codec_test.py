@@ -3,11 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sclc_jax.codec import bitstream
+from sclc_jax.codec import bitstream, model_file
 from sclc_jax.codec import codec as codec_module
 from sclc_jax.codec import control as control_module
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.model_file import read_model, save_model
+from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.metrics import psnr_db
 from sclc_jax.models.variable_rate import VariableRate
 
@@ -134,6 +135,27 @@ def test_pixel_limit_is_checked_before_decoding(tiny_model, codec, photo):
     limited.decompress(codec.compress(photo, 1))
 
 
+def test_sides_that_no_reader_takes_are_refused(codec):
+  with pytest.raises(ValueError, match="1x2097152.*2097151"):
+    codec.compress(np.zeros((2**21, 1), np.uint8))
+
+
+@pytest.mark.parametrize("value", [-(2**31), -1025, 1025])
+def test_hyper_latent_out_of_range_is_damage(tiny_model, codec, value):
+  tables, M = tiny_model.z_tables, tiny_model.config.M
+  z = np.zeros((1, 1, tiny_model.config.N), np.int32)
+  z[0, 0, 0] = value
+  # Past the encoder's own check of symbols.
+  z_data = get_engine("portable")._encode(
+    tables, z.ravel() - tables.cdf_offset, np.arange(z.size, dtype=np.int32)
+  )
+  side, importance = tiny_model.control.prior(z)
+  y = np.zeros((4, 4, M), np.float32)
+  found = codec_module.Analysis(5, 5, 0, y, z, z_data, side, importance)
+  with pytest.raises(bitstream.DamagedFileError, match="hyper latent"):
+    codec.symbols(codec.encode(found, 4))
+
+
 def test_model_file_round_trips_and_damage_is_found(
   tiny_model, photo, tmp_path
 ):
@@ -149,6 +171,51 @@ def test_model_file_round_trips_and_damage_is_found(
     path.write_bytes(damaged)
     with pytest.raises(ValueError, match="m.sclcm"):
       read_model(path)
+
+
+def _saved(model, path):
+  """Writes a model under the fingerprint of what it now holds."""
+  tensors = model_file._tensors(model)
+  digest = model_file._fingerprint(model.config, tensors)
+  save_model(dataclasses.replace(model, fingerprint=digest), path)
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    lambda cdf: cdf[: cdf.size // 2],
+    lambda cdf: cdf[1:],
+    lambda cdf: cdf[:-1],
+    lambda cdf: np.where(cdf < 0, -20, cdf),
+    lambda cdf: np.where(cdf == 2**16, 2**17, cdf),
+    lambda cdf: np.append(cdf, -16),
+    lambda cdf: cdf[:0],
+    lambda cdf: cdf[None],
+  ],
+)
+def test_model_with_broken_tables_is_refused(tiny_model, tmp_path, change):
+  cdf = np.ascontiguousarray(change(tiny_model.z_tables.cdf), np.int32)
+  tables = dataclasses.replace(tiny_model.z_tables, cdf=cdf)
+  path = tmp_path / "m.sclcm"
+  _saved(dataclasses.replace(tiny_model, z_tables=tables), path)
+  with pytest.raises(ValueError, match="m.sclcm.*z_tables"):
+    read_model(path)
+
+
+@pytest.mark.parametrize("layer", range(4))
+@pytest.mark.parametrize("field", ["weight", "bias", "shift"])
+def test_context_model_of_another_size_is_refused(
+  model_of, tmp_path, layer, field
+):
+  model = model_of("checkerboard")
+  layers = list(model.context.layers)
+  cut = {field: getattr(layers[layer], field)[..., :-1]}
+  layers[layer] = dataclasses.replace(layers[layer], **cut)
+  context = dataclasses.replace(model.context, layers=tuple(layers))
+  path = tmp_path / "m.sclcm"
+  _saved(dataclasses.replace(model, context=context), path)
+  with pytest.raises(ValueError, match=f"m.sclcm.*context_{layer}"):
+    read_model(path)
 
 
 def test_another_models_file_is_refused(tiny_model, codec, photo):

@@ -1,8 +1,10 @@
 """A decoder of symbols written from docs/format.md, sharing no code with ours.
 
-Slow and plain. It takes its two inputs as bytes, the tables of y as arrays.
+Slow and plain: every base model, version and section; no synthesis. It takes
+its two inputs as bytes, the tables of y as arrays.
 """
 
+import dataclasses
 import json
 import zlib
 
@@ -15,64 +17,199 @@ def read_bounds(page):
   return [int(number) for number in listed.replace("\n", " ").split(",")]
 
 
-def decode_symbols(data, model, cdf, cdf_offset, bounds):
-  """(z, mask, index, y) of a file; asserts both checks.
+@dataclasses.dataclass
+class Parsed:
+  """A file taken apart; `sections` are bytes by kind."""
 
-  Args:
-    data: the bytes of an .sclc file.
-    model: tensors of its .sclcm file by name.
-    cdf, cdf_offset: the tables of y.
-    bounds: B_0 ... B_62.
-  """
-  assert data[:4] == b"SCL\x01"
-  step = int.from_bytes(data[11:13], "little")
-  at, sizes = 13, []
-  for _ in range(4):
+  colour: int
+  step: int
+  height: int
+  width: int
+  symbols_check: int
+  z: bytes
+  y: bytes
+  sections: dict[int, bytes]
+
+  @property
+  def shape(self):
+    """[H, W] of z."""
+    return -(-self.height // 64), -(-self.width // 64)
+
+
+def parse(data):
+  """Takes an .sclc file apart; asserts its check."""
+  assert data[:3] == b"SCL" and data[3] in (1, 2)
+  at, sizes, kinds = 13, [], []
+
+  def leb128():
+    nonlocal at
     value, shift = 0, 0
     while True:
       byte = data[at]
       at, value = at + 1, value | (byte & 127) << shift
       shift += 7
       if byte < 128:
-        break
-    sizes.append(value)
-  height, width, z_bytes, y_bytes = sizes
-  symbols_check = int.from_bytes(data[at : at + 2], "little")
+        return value
+
+  height, width, *sizes = (leb128() for _ in range(4))
+  if data[3] == 2:
+    count, at = data[at], at + 1
+    for _ in range(count):
+      kinds.append(data[at])
+      at += 1
+      sizes.append(leb128())
+    assert kinds and kinds == sorted(set(kinds)) and set(kinds) <= {1, 2, 3, 4}
+  head, body = data[: at + 2], data[at + 6 :]
   file_check = int.from_bytes(data[at + 2 : at + 6], "little")
-  body = data[at + 6 :]
-  assert len(body) == z_bytes + y_bytes
-  assert zlib.crc32(data[: at + 2] + body) == file_check
+  assert len(body) == sum(sizes)
+  assert zlib.crc32(head + body) == file_check
+  ends = np.cumsum(sizes).tolist()
+  z, y, *sections = (body[e - size : e] for e, size in zip(ends, sizes))
+  return Parsed(
+    data[10], int.from_bytes(data[11:13], "little"), height, width,
+    int.from_bytes(head[-2:], "little"), z, y, dict(zip(kinds, sections)),
+  )  # fmt: skip
 
-  H, W = -(-height // 64), -(-width // 64)
-  N = model["z_tables/cdf_offset"].size
-  z_rows = _rows(model["z_tables/cdf"])
-  z = _decode(body[:z_bytes], z_rows, model["z_tables/cdf_offset"],
-              [i % N for i in range(H * W * N)])  # fmt: skip
+
+def decode_alpha(file):
+  """uint8 [height, width]."""
+  data = file.sections[1]
+  if len(data) == 2 and data[0] == 255:
+    return np.full((file.height, file.width), data[1])
+  assert data[0] <= 3
+  plane = np.frombuffer(_inflate(data[1:]), np.uint8)
+  plane = plane.reshape(file.height, file.width).astype(int)
+  left, above = data[0] & 1, data[0] & 2
+  out = np.zeros((file.height + 1, file.width + 1), int)
+  for i in range(file.height):
+    for j in range(file.width):
+      value = plane[i, j]
+      value += out[i + 1, j] if left else 0
+      value += out[i, j + 1] if above else 0
+      value -= out[i, j] if left and above else 0
+      out[i + 1, j + 1] = value % 256
+  return out[1:, 1:]
+
+
+def decode_metadata(file):
+  """Bytes of `icc` and `exif`, those that are there."""
+  names = {3: "icc", 4: "exif"}
+  return {
+    names[kind]: _inflate(part)
+    for kind, part in file.sections.items()
+    if kind in names
+  }
+
+
+def decode_steps(file, cdf, cdf_offset):
+  """The quality step of each position of y, [4H, 4W]."""
+  H, W = file.shape
+  if 2 not in file.sections:
+    return np.full((4 * H, 4 * W), file.step)
+  data = file.sections[2]
+  low, table, high = int.from_bytes(data[:2], "little"), data[2], file.step
+  assert low < high
+  symbols = _Decoder(data[3:]).symbols(_rows(cdf), cdf_offset, [table] * H * W)
+  g = np.zeros((H, W), int)
+  s = np.zeros((4 * H, 4 * W), int)
+  for i in range(H):
+    for j in range(W):
+      if i and j:
+        left, above = g[i, j - 1], g[i - 1, j]
+        corner = left + above - g[i - 1, j - 1]
+        predicted = max(min(left, above), min(max(left, above), corner))
+      else:
+        predicted = g[i - 1, 0] if i else g[0, j - 1] if j else 15
+      g[i, j] = (symbols[i * W + j] + predicted) % 16
+      step = low + (2 * g[i, j] * (high - low) + 15) // 30
+      s[4 * i : 4 * i + 4, 4 * j : 4 * j + 4] = step
+  return s
+
+
+def decode_symbols(file, model, config, cdf, cdf_offset, bounds):
+  """(z, s, mask, index, y, y_hat) of a file; asserts the check of the symbols.
+
+  Args:
+    file: of `parse`.
+    model: tensors of its .sclcm file by name.
+    config: configuration in it.
+    cdf, cdf_offset: the tables of y.
+    bounds: B_0 ... B_62.
+  """
+  H, W = file.shape
+  N, M = config["N"], config["M"]
+  z = _Decoder(file.z).symbols(
+    _rows(model["z_tables/cdf"]), model["z_tables/cdf_offset"],
+    [i % N for i in range(H * W * N)],
+  )  # fmt: skip
   z = np.array(z, np.int64).reshape(H, W, N)
+  assert np.abs(z).max() <= 1024
+  s = decode_steps(file, cdf, cdf_offset)
 
-  x0 = _up(z, model, 0)
-  x0 = np.clip(_shift(x0, model["control/0/shift"] - 12), 0, 2**22 - 1)
+  hyperprior = config["base"] == "hyperprior"
+  has_context = config["base"] in ("context", "checkerboard")
+  x0 = _shift(_up(z, model, 0), model["control/0/shift"] - 12)
+  x0 = _activate(x0, hyperprior)
   f = _shift(_up(x0, model, 1), model["control/1/shift"])
-  f = np.clip(f, 0, 2**22 - 1)
-  scale = _shift(_same(f, model, 2), model["control/2/shift"])
-  scale = np.clip(scale, 0, 2**26 - 1)
-  importance = _same(f, model, "head")
-  importance = _shift(importance, model["control/head/shift"] - 8) + 2**19
-  importance = np.clip(importance, 0, 2**20)
-  mask = importance > model["control/thresholds"][step]
+  f = _activate(f, hyperprior)
+  side = _shift(_same(f, model, 2), model["control/2/shift"])
+  side = np.clip(side, 0 if hyperprior else -(2**26 - 1), 2**26 - 1)
+  if has_context:
+    side = _shift(_same(side, model, 3), model["control/3/shift"])
+    side = np.clip(side, -(2**26 - 1), 2**26 - 1)
+  mask = np.ones((4 * H, 4 * W, M), bool)
+  if "control/head/shift" in model:
+    importance = _same(f, model, "head")
+    importance = _shift(importance, model["control/head/shift"] - 8) + 2**19
+    importance = np.clip(importance, 0, 2**20)
+    mask = importance > model["control/thresholds"][s]
 
-  product = scale * model["control/reciprocals"][step].astype(np.int64)
-  index = [sum(b < p for b in bounds) for p in product[mask].tolist()]
-  y = _decode(body[z_bytes:], _rows(cdf), cdf_offset, index)
+  decoder, rows = _Decoder(file.y), _rows(cdf)
+  all_index, all_y = [], []
+  known = np.zeros((4 * H + 4, 4 * W + 4, M), np.int64)  # 2 around the picture
+  y_hat = np.zeros(mask.shape, np.float32)
+  for group in _groups(config["base"], 4 * H, 4 * W):
+    # What a group needs of the others is known before its first symbol.
+    found = [
+      _context(known, side[i, j], i, j, model, config["base"])
+      if has_context
+      else side[i, j]
+      for i, j in group
+    ]
+    for (i, j), gaussian in zip(group, found):
+      mean, scale = np.zeros(M, np.int64), gaussian
+      if not hyperprior:
+        mean, scale = gaussian[:M], gaussian[M:]
+      chosen, step = mask[i, j], s[i, j]
+      reciprocals = model["control/reciprocals"][step].astype(np.int64)
+      p = (np.maximum(scale, 0) * reciprocals)[chosen]
+      index = [sum(b < value for b in bounds) for value in p.tolist()]
+      y = decoder.symbols(rows, cdf_offset, index)
+      normal = (mean * reciprocals) >> 16
+      if config.get("unselected") == "zero":
+        normal[~chosen] = 0
+      normal[chosen] += np.clip(np.array(y, np.int64), -(2**24), 2**24) << 12
+      iqv = model["steps"][1, step]
+      y_hat[i, j] = normal / 2**12 * iqv
+      normal = np.clip(normal, -(2**36 - 1), 2**36 - 1)
+      inverse = np.round(iqv.astype(np.float64) * 2**16).astype(np.int64)
+      inverse = np.clip(inverse, 1, 2**26 - 1)
+      known[i + 2, j + 2] = _clip16((normal * inverse + 2**21) >> 22)
+      all_index += index
+      all_y += y
 
   crc = zlib.crc32(z.astype("<i4").tobytes())
-  crc = zlib.crc32(np.array(y, "<i4").tobytes(), crc)
-  assert crc & 0xFFFF == symbols_check
-  return z, mask, index, y
+  crc = zlib.crc32(np.array(all_y, "<i4").tobytes(), crc)
+  assert crc & 0xFFFF == file.symbols_check
+  return z, s, mask, all_index, all_y, y_hat
 
 
 def read_model(data):
-  """Tensors of an .sclcm file by name, from its bytes (safetensors)."""
+  """Tensors of an .sclcm file by name, and the configuration.
+
+  Args:
+    data: its bytes (safetensors).
+  """
   start = 8 + int.from_bytes(data[:8], "little")
   header = json.loads(data[8:start])
   kinds = {"I16": "<i2", "I32": "<i4", "I64": "<i8", "F32": "<f4", "F16": "<f2"}
@@ -83,7 +220,14 @@ def read_model(data):
       raw = np.frombuffer(data[start + first : start + last],
                           kinds[about["dtype"]])  # fmt: skip
       tensors[name] = raw.reshape(about["shape"])
-  return tensors
+  return tensors, json.loads(header["__metadata__"]["sclcm"])["model"]
+
+
+def _inflate(data):
+  inflater = zlib.decompressobj(-15)
+  out = inflater.decompress(data)
+  assert inflater.eof and not inflater.unused_data
+  return out
 
 
 def _rows(cdf):
@@ -96,12 +240,16 @@ def _rows(cdf):
   return rows
 
 
-def _decode(data, rows, offsets, indexes):
-  data = data + bytes(4)
-  state = [0, 2**32, int.from_bytes(data[:4], "big"), 4]  # base, size, value
+class _Decoder:
+  """The range decoder of one string of bytes."""
 
-  def interval(precision, counts):
-    base, size, value, at = state
+  def __init__(self, data):
+    self.data = data + bytes(4)
+    self.base, self.size, self.at = 0, 2**32, 4
+    self.value = int.from_bytes(self.data[:4], "big")
+
+  def interval(self, precision, counts):
+    base, size, value = self.base, self.size, self.value
     t = ((value - base) % 2**32 + 1) << precision
     k = next(k for k in range(1, len(counts)) if size * counts[k] >= t)
     a = (size * counts[k - 1]) >> precision
@@ -109,30 +257,85 @@ def _decode(data, rows, offsets, indexes):
     base, size = (base + a) % 2**32, b - a
     if size <= 2**16:
       base, size = (base << 16) % 2**32, size << 16
-      two = (data[at : at + 2] + bytes(2))[:2]
+      two = (self.data[self.at : self.at + 2] + bytes(2))[:2]
       value = ((value << 16) + int.from_bytes(two, "big")) % 2**32
-      at += 2
-    state[:] = base, size, value, at
+      self.at += 2
+    self.base, self.size, self.value = base, size, value
     return k - 1
 
-  def bit():
-    return interval(1, [0, 1, 2])
+  def bit(self):
+    return self.interval(1, [0, 1, 2])
 
-  out = []
-  for index in indexes:
-    precision, counts = rows[index]
-    n = len(counts) - 1
-    u = interval(precision, counts)
-    if u == n - 1:
-      zeros = 0
-      while not bit():
-        zeros += 1
-      g = 1
-      for _ in range(zeros):
-        g = 2 * g + bit()
-      u = -g if bit() else g + n - 2
-    out.append(u + int(offsets[index]))
-  return out
+  def symbols(self, rows, offsets, indexes):
+    out = []
+    for index in indexes:
+      precision, counts = rows[index]
+      n = len(counts) - 1
+      u = self.interval(precision, counts)
+      if u == n - 1:
+        zeros = 0
+        while not self.bit():
+          zeros += 1
+        g = 1
+        for _ in range(zeros):
+          g = 2 * g + self.bit()
+        u = -g if self.bit() else g + n - 2
+      out.append(u + int(offsets[index]))
+    return out
+
+
+def _groups(base, h, w):
+  groups = {}
+  for i in range(h):
+    for j in range(w):
+      number = {"context": j + 3 * i, "checkerboard": (i + j) % 2}.get(base, 0)
+      groups.setdefault(number, []).append((i, j))
+  return [groups[number] for number in sorted(groups)]
+
+
+def _context(known, side, i, j, model, base):
+  window = [(a, b) for a in range(-2, 3) for b in range(-2, 3)]
+  if base == "context":
+    taps = [(a, b) for a, b in window if a < 0 or (a == 0 and b < 0)]
+  else:
+    taps = [(a, b) for a, b in window if (a + b) % 2 == 1]
+  # The layer of taps is a layer of blocks that are not quite full.
+  room = model["control/context_0/weight"].shape[2]
+  x = np.zeros((len(taps), room), np.int64)
+  for t, (a, b) in enumerate(taps):
+    x[t, : known.shape[2]] = known[i + 2 + a, j + 2 + b]
+  bias = model["control/context_0/bias"]
+  w = _layer(x.ravel(), model, 0) + bias
+  w = _leak(_layer(_clip16((w + 32) >> 6), model, 1) + side)
+  bias = model["control/context_2/bias"]
+  w = _leak(_layer(_clip16((w + 32) >> 6), model, 2) + bias)
+  bias = model["control/context_3/bias"]
+  w = _layer(_clip16((w + 32) >> 6), model, 3) + bias
+  return np.clip(w, -(2**26 - 1), 2**26 - 1)
+
+
+def _layer(x, model, k):
+  weight = model[f"control/context_{k}/weight"].astype(np.int64)
+  room = weight.shape[2]
+  total = 0
+  for block in range(weight.shape[0]):
+    part = x[block * room : (block + 1) * room]
+    total = total + weight[block, :, : part.size] @ part
+  return _shift(total, model[f"control/context_{k}/shift"] - 6)
+
+
+def _clip16(x):
+  return np.clip(x, -(2**15 - 1), 2**15 - 1)
+
+
+def _leak(x):
+  return np.maximum(x, (13 * x) >> 6)
+
+
+def _activate(x, hyperprior):
+  if hyperprior:
+    return np.clip(x, 0, 2**22 - 1)
+  return _leak(np.clip(x, -(2**22 - 1), 2**22 - 1))
 
 
 def _shift(x, by):
