@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -151,8 +152,15 @@ def make_validator(config: ExperimentConfig):
     rows = ev.evaluate(Codec(freeze(model, params)), paths, qualities, True)
     rows = [row for row in rows if row["image"] != "MEAN"]
     for row in rows:
-      row["mse"] = 255**2 / 10 ** (row["psnr_db"] / 10)
-    return ev.mean_rows(rows, ("mse",))
+      row["distortion"] = 255**2 / 10 ** (row["psnr_db"] / 10)
+      if config.train.distortion == "ms_ssim":
+        row["distortion"] = 1 - row["ms_ssim"]
+      if not math.isfinite(row["distortion"]):
+        raise ValueError(
+          f"data.validation holds {row['image']}, too small for MS-SSIM; take "
+          "images of at least 161 pixels a side."
+        )
+    return ev.mean_rows(rows, ("distortion",))
 
   return validate
 

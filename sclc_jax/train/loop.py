@@ -25,7 +25,6 @@ from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import (
   STAGES,
   ExperimentConfig,
-  ModelConfig,
   from_dict,
   stage_model,
 )
@@ -33,15 +32,12 @@ from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog, summarise
 from sclc_jax.train.loss import draw_levels, lagrange_weights, rate_distortion
+from sclc_jax.train.validation import Validation, Validator
 
 _AHEAD = 1  # steps that the device may run ahead of the host
 _DIVERGED = 10  # updates in a row, none finite
 
 Batches = Callable[[int], Iterator[np.ndarray]]
-
-# (model, params) to one row a quality: `quality`, `bytes`, `bpp`, `psnr_db` and
-# `mse`, means over images, of files that were written and decoded.
-Validator = Callable[[ModelConfig, Any], list[dict[str, float]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,7 +320,7 @@ def train(
     log=TrainingLog(workdir, config, step, validator is not None)
     if first
     else None,
-    validation=_Validation(config, workdir, validator) if validator else None,
+    validation=Validation(config, workdir, validator) if validator else None,
     bar=tqdm.tqdm(
       total=plan[-1].stop,
       initial=step,
@@ -359,56 +355,6 @@ def train(
   return step
 
 
-class _Validation:
-  """Real rates at intervals; keeps the state of the best one in DIR/best.
-
-  Best is the lowest mean over the qualities of lmbda * MSE + bpp, the training
-  loss on real files; a later stage's is better than any of an earlier one.
-  """
-
-  def __init__(
-    self, config: ExperimentConfig, workdir: pathlib.Path, validator: Validator
-  ):
-    self._config = config
-    self._validator = validator
-    self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
-    step = self._checkpoints.latest_step()
-    self._best = self._checkpoints.meta(step) if step is not None else None
-
-  def close(self) -> None:
-    """Waits until the best state is on disk."""
-    self._checkpoints.close()
-
-  def __call__(
-    self,
-    stage: Stage,
-    step: int,
-    state: dict[str, Any],
-    meta: dict,
-    log: TrainingLog | None,
-  ) -> None:
-    score = 0.0
-    if log is not None:
-      model = stage_model(self._config, stage.name)
-      rows = self._validator(model, trained_params(state))
-      first = self._config.train.lmbda_first
-      losses = [
-        first * 2 ** (row["quality"] - 1) * row["mse"] + row["bpp"]
-        for row in rows
-      ]
-      score = float(np.mean(losses))
-      for row in rows:
-        kept = {key: row[key] for key in ("quality", "bytes", "bpp", "psnr_db")}
-        log.write_validation(
-          {"step": step, "stage": stage.name, **kept, "score": score}
-        )
-    score = parallel.from_first_process(score)
-    best = self._best
-    if best is None or best["stage"] != stage.name or score < best["score"]:
-      self._best = {**meta, "stage": stage.name, "score": score}
-      self._checkpoints.save(step, state, self._best)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Run:
   """What the stages of one run share."""
@@ -421,7 +367,7 @@ class _Run:
   checkpoints: Checkpoints
   meta: dict
   log: TrainingLog | None  # of the first process
-  validation: _Validation | None
+  validation: Validation | None
   bar: tqdm.tqdm
   stop: _Stop
 
@@ -499,7 +445,8 @@ def _run_stage(
     every = settings.validate_every
     if run.validation and (step % every == 0 or step == stage.stop):
       host = parallel.unreplicate(state)
-      run.validation(stage, step, host, run.meta, run.log)
+      params = trained_params(host)
+      run.validation(stage.name, step, host, params, run.meta, run.log)
     if step % settings.checkpoint_every == 0 and step < until:
       run.checkpoints.save(step, parallel.unreplicate(state), run.meta)
   state = parallel.unreplicate(state)

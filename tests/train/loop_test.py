@@ -168,7 +168,7 @@ def test_best_state_of_the_last_stage_is_kept_and_survives_a_restart(tmp_path):
     assert model.adaptive == (step > 3)
     called.append(params)
     row = {"quality": 1, "bytes": 10.0, "bpp": 0.0, "psnr_db": 30.0}
-    return [row | {"mse": scores[step] / config.train.lmbda_first}]
+    return [row | {"distortion": scores[step] / config.train.lmbda_first}]
 
   for stop in (7, None):
     train(

@@ -1,0 +1,81 @@
+"""Validation by real rate, and the state that does best."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sclc_jax.checkpoint import Checkpoints
+from sclc_jax.config import ExperimentConfig, ModelConfig, stage_model
+from sclc_jax.train import parallel
+from sclc_jax.train.logs import TrainingLog
+from sclc_jax.train.loss import lagrange_weights
+
+# (model, parameters) to a row a quality: `quality`, `bytes`, `bpp`, `psnr_db`
+# and `distortion`, what the loss weighs against bpp.
+Validator = Callable[[ModelConfig, Any], list[dict[str, float]]]
+
+
+class Validation:
+  """Real rates at intervals; keeps the state of the best one in DIR/best.
+
+  Best is the lowest mean over the qualities of lmbda * distortion + bpp, the
+  training loss on real files; a later stage's is better than any of an earlier
+  one.
+  """
+
+  def __init__(
+    self, config: ExperimentConfig, workdir: pathlib.Path, validator: Validator
+  ):
+    self._config = config
+    self._validator = validator
+    self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
+    step = self._checkpoints.latest_step()
+    self._best = self._checkpoints.meta(step) if step is not None else None
+
+  def close(self) -> None:
+    """Waits until the best state is on disk."""
+    self._checkpoints.close()
+
+  def __call__(
+    self,
+    stage: str,
+    step: int,
+    state: dict[str, Any],
+    params: Any,
+    meta: dict,
+    log: TrainingLog | None,
+  ) -> None:
+    """Validates, logs, and keeps the state if none was better.
+
+    Args:
+      stage: name of the stage.
+      step: counted over all stages.
+      state: what is kept.
+      params: of it, those that an export would take.
+      meta: what is kept beside the state.
+      log: of the first process, which alone validates.
+    """
+    score = 0.0
+    if log is not None:
+      rows = self._validator(stage_model(self._config, stage), params)
+      lmbdas = lagrange_weights(self._config.train, self._config.model.levels)
+      losses = [
+        float(lmbdas[round(row["quality"]) - 1]) * row["distortion"]
+        + row["bpp"]
+        for row in rows
+      ]
+      score = float(np.mean(losses))
+      for row in rows:
+        kept = {key: row[key] for key in ("quality", "bytes", "bpp", "psnr_db")}
+        log.write_validation(
+          {"step": step, "stage": stage, **kept, "score": score}
+        )
+    score = parallel.from_first_process(score)
+    best = self._best
+    if best is None or best["stage"] != stage or score < best["score"]:
+      self._best = {**meta, "stage": stage, "score": score}
+      self._checkpoints.save(step, state, self._best)
