@@ -19,6 +19,7 @@ import argparse
 import pathlib
 import time
 
+import common  # noqa: F401  # isort: skip (it sets up BLAS, before NumPy)
 import jax
 import jax.numpy as jnp
 import numpy as np
