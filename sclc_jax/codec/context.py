@@ -26,6 +26,7 @@ from sclc_jax.codec.control import (
   SCALE_BITS,
   SCALE_MAX,
 )
+from sclc_jax.cpus import cpu_count
 from sclc_jax.models.context import TAPS, anchors, widths
 from sclc_jax.nn.transforms import LEAK_BITS, LEAK_FACTOR
 
@@ -181,9 +182,7 @@ def _dense(x, weight, drop, added, leaky, out, sums, low, high):
 def _threads(process: int) -> tuple[concurrent.futures.Executor, int]:
   """A pool, and the number of threads beside the caller's, of this process."""
   del process  # after a fork the pool has to be made again
-  cores = os.cpu_count() or 1
-  if hasattr(os, "sched_getaffinity"):  # Linux; a user may have set fewer
-    cores = len(os.sched_getaffinity(0))
+  cores = cpu_count()
   return concurrent.futures.ThreadPoolExecutor(max(1, cores - 1)), cores - 1
 
 

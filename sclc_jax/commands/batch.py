@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
 import pathlib
 import sys
 import threading
@@ -14,6 +13,7 @@ from collections.abc import Callable
 import tqdm
 
 from sclc_jax.commands.common import Failure, note, report
+from sclc_jax.cpus import cpu_count
 
 # A file's bytes and its name to the output and the number of pixels.
 Convert = Callable[[bytes, str], tuple[bytes, int]]
@@ -105,8 +105,4 @@ def convert_files(
 
 def _threads(count: int) -> int:
   """One more than CPUs, so that reading and writing are hidden."""
-  if hasattr(os, "sched_getaffinity"):
-    cpus = len(os.sched_getaffinity(0))
-  else:
-    cpus = os.cpu_count() or 1
-  return min(count, cpus + 1, 8)
+  return min(count, cpu_count() + 1, 8)

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tqdm
 
+from sclc_jax.cpus import cpu_count
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _MAX_EXAMPLES = 2**52
 _TRIES = 100  # images in a row that may be too small
@@ -51,9 +53,7 @@ def open_images(source: str, crop_size: int, cache_mib: int) -> Sequence:
 
 def threads() -> int:
   """Threads that decode: the CPUs this process may use, at most 16."""
-  if hasattr(os, "sched_getaffinity"):
-    return min(16, len(os.sched_getaffinity(0)))
-  return min(16, os.cpu_count() or 1)
+  return min(16, cpu_count())
 
 
 def decode(data: bytes | pathlib.Path, name: str) -> np.ndarray:
