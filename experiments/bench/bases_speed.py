@@ -19,7 +19,7 @@ import tempfile
 import time
 
 import numpy as np
-from common import photo, random_model, run_json, seconds
+from common import add_peer, photo, random_model, run_json, seconds
 
 from sclc_jax.codec.control import ControlPath
 from sclc_jax.config import BASES
@@ -99,7 +99,7 @@ def ours(args) -> dict:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--peer-python")
+  add_peer(parser)
   parser.add_argument("--base", choices=BASES, help="measure this one, as JSON")
   parser.add_argument("--N", type=int, default=192)
   parser.add_argument("--M", type=int, default=320)
@@ -124,7 +124,8 @@ def main() -> None:
         command = ("code", "--image", file.name, "--arch", arch, *sizes)
         command += ("--repeats", 1 if arch == "mbt2018" else args.repeats)
         script = "peer_compressai.py"
-        found.append(run_json(args.peer_python, script, *command))
+        huge = args.peer_huge_pages
+        found.append(run_json(args.peer_python, script, *command, huge=huge))
       for base, found in runs.items():
         found.append(run_json(sys.executable, __file__, *mine, "--base", base))
   print("codec          selected     bytes  encode_s  decode_s  entropy_s")

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 import numpy as np
-from common import peak_mib, photo, random_model, run_json, seconds
+from common import add_peer, peak_mib, photo, random_model, run_json, seconds
 
 PARTS = ("encode_s", "decode_s")
 
@@ -34,7 +34,7 @@ def ours(args) -> dict:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--peer-python")
+  add_peer(parser)
   parser.add_argument("--arch", default="bmshj2018-hyperprior")
   parser.add_argument("--N", type=int, default=192)
   parser.add_argument("--M", type=int, default=320)
@@ -62,6 +62,7 @@ def main() -> None:
           "--arch",
           args.arch,
           *sizes,
+          huge=args.peer_huge_pages,
         )  # fmt: skip
       )
       runs["sclc_jax"].append(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import pathlib
 import resource
 import statistics
@@ -11,9 +13,10 @@ import sys
 import time
 from collections.abc import Callable
 
-import sclc_jax  # noqa: F401  # isort: skip (it sets up BLAS, before NumPy)
+from sclc_jax import huge_pages  # isort: skip (it sets up BLAS, before NumPy)
 import numpy as np
 
+huge_pages.restart()  # as `sclc` runs
 HERE = pathlib.Path(__file__).parent
 
 
@@ -53,10 +56,29 @@ def peak_mib() -> float:
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def run_json(python: str, script: str, *args: object) -> dict:
-  """Runs a sibling script in its own process; its last line is JSON."""
+def add_peer(parser: argparse.ArgumentParser) -> None:
+  """Adds the flags for what measures CompressAI."""
+  parser.add_argument("--peer-python", help="with torch and compressai")
+  parser.add_argument(
+    "--peer-huge-pages", action="store_true",
+    help="give the peer the huge pages that sclc takes",
+  )  # fmt: skip
+
+
+def run_json(
+  python: str, script: str, *args: object, huge: bool = True
+) -> dict:
+  """Runs a sibling script in its own process; its last line is JSON.
+
+  Args:
+    python: its interpreter.
+    script: beside this one.
+    *args: of the script.
+    huge: gives the process huge pages.
+  """
   command = [python, str(HERE / script), *map(str, args)]
-  done = subprocess.run(command, capture_output=True, text=True)
+  env = os.environ | {"GLIBC_TUNABLES": f"{huge_pages.TUNABLE}={int(huge)}"}
+  done = subprocess.run(command, capture_output=True, text=True, env=env)
   if done.returncode:
     sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
   return json.loads(done.stdout.strip().splitlines()[-1])

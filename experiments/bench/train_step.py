@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 import numpy as np
-from common import peak_mib, run_json, seconds
+from common import add_peer, peak_mib, run_json, seconds
 
 
 def matmul_rate(size: int = 2048) -> float:
@@ -113,7 +113,7 @@ def _with_pipeline(args, step, in_memory) -> list[tuple[float, float]]:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--peer-python")
+  add_peer(parser)
   parser.add_argument("--levels", type=int, default=1, choices=range(1, 9))
   parser.add_argument("--N", type=int, default=192)
   parser.add_argument("--M", type=int, default=320)
@@ -136,7 +136,13 @@ def main() -> None:
   runs: dict[int, list[dict]] = {0: [], 1: [], 8: []}  # 0: the peer
   for _ in range(args.rounds):  # in turns, since the machine's speed drifts
     runs[0].append(
-      run_json(args.peer_python, "peer_compressai.py", "train", *sizes)
+      run_json(
+        args.peer_python,
+        "peer_compressai.py",
+        "train",
+        *sizes,
+        huge=args.peer_huge_pages,
+      )
     )
     for levels in (1, 8):
       runs[levels].append(
