@@ -255,10 +255,24 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ExperimentConfig:
-  """Everything that decides a training run."""
+  """Everything that decides a training run.
+
+  Attributes:
+    seed: of parameters, crops and noise.
+    init_from: workdir, model file or shipped model that the parameters come
+      from; what it has not starts anew.
+    init_parts: what is taken from it: `all`, or the `transforms` alone
+      (analysis and synthesis), which all base models share.
+    model: what is built.
+    stages: how long each stage takes.
+    optim: the optimiser.
+    train: loss and rhythm.
+    data: images.
+  """
 
   seed: int = 0
   init_from: str = ""
+  init_parts: str = "all"
   model: ModelConfig = ModelConfig()
   stages: StagesConfig = StagesConfig()
   optim: OptimConfig = OptimConfig()
@@ -268,6 +282,12 @@ class ExperimentConfig:
   def __post_init__(self):
     total = sum(getattr(self.stages, name).steps for name in STAGES)
     _check(total >= 1, "stages.*.steps (sum)", total, "at least 1")
+    _check(
+      self.init_parts in ("all", "transforms"),
+      "init_parts",
+      self.init_parts,
+      "'all' or 'transforms'",
+    )
     if self.train.distortion == "ms_ssim":
       _check(
         self.data.crop_size >= _MS_SSIM_MIN_CROP,

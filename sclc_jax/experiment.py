@@ -78,7 +78,7 @@ def run(
   """Trains, or resumes, an experiment; returns the step reached."""
   from sclc_jax.train.loop import train
 
-  params = _initial_params(config.init_from)
+  params = _initial_params(config.init_from, config.init_parts)
   validator = make_validator(config)
   batches, resident = open_data(config)
   return train(
@@ -165,14 +165,18 @@ def make_validator(config: ExperimentConfig):
   return validate
 
 
-def _initial_params(source: str):
+def _initial_params(source: str, parts: str):
   if not source:
     return None
   if pathlib.Path(source).is_dir():
-    return load_checkpoint(source)[1]
-  from sclc_jax.codec.model_file import find_model
+    params = load_checkpoint(source)[1]
+  else:
+    from sclc_jax.codec.model_file import find_model
 
-  return find_model(source).params
+    params = find_model(source).params
+  if parts == "all":
+    return params
+  return {"base": {k: params["base"][k] for k in ("analysis", "synthesis")}}
 
 
 def load_checkpoint(
