@@ -64,7 +64,7 @@ class FloatDecoder:
     y_hat = np.zeros(mask.shape, np.float32)
     steps = self._codec.model.steps[1, step]
     y_hat[mask] = y * steps[np.nonzero(mask)[2]]
-    return self._codec._synthesis(
+    return self._codec.transforms.synthesis(
       y_hat, analysis.height, analysis.width, analysis.colour
     )
 
