@@ -25,7 +25,7 @@ import tqdm
 from float_control import FloatControl
 
 from sclc_jax.codec.codec import Codec, load_codec
-from sclc_jax.codec.images import SUFFIXES, load_image
+from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.transforms import Transforms
 from sclc_jax.models.variable_rate import VariableRate
 
@@ -75,9 +75,7 @@ def write(args) -> None:
   out = pathlib.Path(args.out)
   out.mkdir(parents=True, exist_ok=True)
   found = {}
-  paths = sorted(
-    p for p in pathlib.Path(args.images).rglob("*") if p.suffix in SUFFIXES
-  )
+  paths = find_images(args.images)
   for path in tqdm.tqdm(paths[: args.limit]):
     analysis = codec.analyse(load_image(path))
     for quality in args.quality:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -18,6 +17,7 @@ from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
+from sclc_jax.cpus import cpu_count
 
 _T = TypeVar("_T")
 
@@ -63,7 +63,7 @@ class Symbols:
 
 def _pool() -> concurrent.futures.ThreadPoolExecutor:
   """For what is not in the transforms: coding, reading, writing."""
-  return concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+  return concurrent.futures.ThreadPoolExecutor(min(8, cpu_count()))
 
 
 class Codec:
