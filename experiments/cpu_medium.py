@@ -8,26 +8,17 @@ Departures from the paper's schedule, all for lack of compute: narrow widths,
 4,000 steps in all, and a cosine decay within each stage.
 """
 
-from sclc_jax.config import default_config_dict
+from sclc_jax.config import cpu_config_dict
 
 
 def get_config():
-  config = default_config_dict()
-  config.model.N = 128
-  config.model.M = 192
-  config.model.init = "wavelet"
-  config.model.importance_bias = 0.5
-  config.model.table_init = "geometric"
+  config = cpu_config_dict(N=128, M=192)
   config.stages.base.steps = 2400
   config.stages.quantization.steps = 500
   config.stages.selective.steps = 1100
   config.stages.selective.lr = 5e-5
   config.optim.lr = 5e-4
   config.optim.warmup_steps = 50
-  config.optim.clip_norm = 100.0
-  config.optim.added_lr_factor = 10.0
-  config.train.levels_per_image = 1
   config.train.log_every = 25
   config.train.checkpoint_every = 100
-  config.data.crop_size = 128
   return config

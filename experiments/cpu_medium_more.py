@@ -13,27 +13,16 @@ gives is measured against a run trained alike from the same point:
       --config.stages.quantization.steps 700 --config.stages.selective.steps 0
 """
 
-from sclc_jax.config import default_config_dict
+from sclc_jax.config import cpu_config_dict
 
 
 def get_config():
-  config = default_config_dict()
-  config.model.N = 128
-  config.model.M = 192
-  config.model.init = "wavelet"
-  config.model.importance_bias = 0.5
-  config.model.table_init = "geometric"
+  config = cpu_config_dict(N=128, M=192)
   config.stages.base.steps = 0
   config.stages.quantization.steps = 800
   config.stages.selective.steps = 700
   config.optim.lr = 2e-4
-  config.optim.warmup_steps = 20
-  config.optim.clip_norm = 100.0
-  config.optim.added_lr_factor = 10.0
   config.optim.ema_decay = 0.995
   config.train.lmbda_first = 0.00075
-  config.train.levels_per_image = 1
-  config.train.log_every = 50
   config.train.checkpoint_every = 100
-  config.data.crop_size = 128
   return config

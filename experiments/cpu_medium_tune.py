@@ -10,26 +10,17 @@ that is far from converged spends many bits at the paper's lmbda. Here every
 lmbda is 0.58 times as large, for six minutes more.
 """
 
-from sclc_jax.config import default_config_dict
+from sclc_jax.config import cpu_config_dict
 
 
 def get_config():
-  config = default_config_dict()
-  config.model.N = 128
-  config.model.M = 192
-  config.model.init = "wavelet"
-  config.model.importance_bias = 0.5
-  config.model.table_init = "geometric"
+  config = cpu_config_dict(N=128, M=192)
   config.stages.quantization.steps = 1  # both stages' parts come from init_from
   config.stages.selective.steps = 450
   config.stages.base.steps = 0
   config.optim.lr = 1e-4
-  config.optim.warmup_steps = 20
-  config.optim.clip_norm = 100.0
   config.optim.added_lr_factor = 15.0
   config.train.lmbda_first = 0.0009
-  config.train.levels_per_image = 1
   config.train.log_every = 25
   config.train.checkpoint_every = 100
-  config.data.crop_size = 128
   return config

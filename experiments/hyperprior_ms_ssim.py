@@ -16,27 +16,15 @@ sampled level an image, a wavelet start of the transforms, warm-up, and a
 cosine decay within each stage.
 """
 
-from sclc_jax.config import default_config_dict
+from sclc_jax.config import gpu_config_dict
 
 
 def get_config():
-  config = default_config_dict()
-  config.model.N = 192
-  config.model.M = 320
-  config.model.init = "wavelet"
-  config.model.importance_bias = 0.5
-  config.model.table_init = "geometric"
+  config = gpu_config_dict()
   config.stages.base.steps = 200_000
   config.stages.quantization.steps = 50_000
   config.stages.selective.steps = 100_000
   config.optim.lr = 1e-4
   config.optim.warmup_steps = 500
-  config.optim.clip_norm = 10.0
-  config.optim.added_lr_factor = 10.0
   config.train.distortion = "ms_ssim"
-  config.train.levels_per_image = 1
-  config.train.log_every = 100
-  config.train.checkpoint_every = 2000
-  config.data.batch_size = 8
-  config.data.crop_size = 256
   return config

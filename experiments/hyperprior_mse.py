@@ -24,30 +24,19 @@ Departures from the paper's schedule, and why:
   scaled down at random, since the photographs are few.
 """
 
-from sclc_jax.config import default_config_dict
+from sclc_jax.config import gpu_config_dict
 
 
 def get_config():
-  config = default_config_dict()
-  config.model.N = 192
-  config.model.M = 320
-  config.model.init = "wavelet"
-  config.model.importance_bias = 0.5
-  config.model.table_init = "geometric"
+  config = gpu_config_dict()
   config.stages.base.steps = 80_000
   config.stages.quantization.steps = 20_000
   config.stages.selective.steps = 50_000
   config.optim.lr = 2e-4
   config.optim.warmup_steps = 1000
-  config.optim.clip_norm = 10.0
-  config.optim.added_lr_factor = 10.0
   config.optim.ema_decay = 0.999
-  config.train.levels_per_image = 1
   config.train.precision = "bfloat16"
   config.train.steps_per_dispatch = 20
-  config.train.log_every = 100
-  config.train.checkpoint_every = 2000
   config.data.batch_size = 16
-  config.data.crop_size = 256
   config.data.device_resident = True
   return config

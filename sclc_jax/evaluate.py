@@ -18,6 +18,7 @@ import tqdm
 
 from sclc_jax import metrics
 from sclc_jax.codec.images import load_image, write_whole
+from sclc_jax.cpus import cpu_count
 
 COLUMNS = (
   "image", "quality", "bytes", "bpp", "psnr_db", "ms_ssim",
@@ -46,7 +47,7 @@ def measured(codings: Iterator[Coding]) -> list[dict]:
     }
 
   rows = []
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+  with concurrent.futures.ThreadPoolExecutor(cpu_count()) as pool:
     while chunk := list(itertools.islice(codings, _CHUNK)):
       rows += pool.map(measure, chunk)
   return rows

@@ -135,11 +135,11 @@ def make_validator(config: ExperimentConfig):
     return None
   from sclc_jax import evaluate as ev
   from sclc_jax.codec.codec import Codec
-  from sclc_jax.codec.images import SUFFIXES
+  from sclc_jax.codec.images import find_images
   from sclc_jax.codec.model_file import freeze
 
   folder = pathlib.Path(config.data.validation.partition(":")[2])
-  paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+  paths = find_images(folder)
   if not paths:
     raise ValueError(
       f"data.validation names {folder}, which has no image; give folder:PATH "

@@ -12,6 +12,7 @@ import numpy as np
 from sclc_jax import curves, explain, plots
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.images import load_image
+from sclc_jax.cpus import cpu_count
 from sclc_jax.curves import METRICS, Curve
 from sclc_jax.evaluate import write_csv
 from sclc_jax.metrics import ms_ssim_db
@@ -206,7 +207,7 @@ def _head(command, systems, paths, versions: str) -> str:
   lines += [
     f"- {len(paths)} images, each through real files; values are means over "
     "them. MS-SSIM in dB is that of the mean.",
-    f"- {os.cpu_count()} CPUs; {', '.join(versions.splitlines())}",
+    f"- {cpu_count()} CPUs; {', '.join(versions.splitlines())}",
   ]
   return "\n".join(lines)
 

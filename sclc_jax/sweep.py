@@ -49,7 +49,7 @@ def run_point(
     ValueError: SIGTERM has ended the training before its last step.
   """
   from sclc_jax.codec.codec import Codec
-  from sclc_jax.codec.images import SUFFIXES
+  from sclc_jax.codec.images import find_images
   from sclc_jax.codec.model_file import freeze, save_model
   from sclc_jax.train.loop import stages
 
@@ -64,10 +64,7 @@ def run_point(
     )
   model = freeze(*experiment.load_checkpoint(workdir))
   save_model(model, workdir / "model.sclcm")
-  paths = sorted(
-    p for p in pathlib.Path(images).rglob("*") if p.suffix.lower() in SUFFIXES
-  )
-  rows = ev.evaluate(Codec(model), paths, qualities, quiet)
+  rows = ev.evaluate(Codec(model), find_images(images), qualities, quiet)
   ev.write_csv(rows, workdir / "rd.csv")
 
 

@@ -39,16 +39,14 @@ def large_photo(megapixels: float) -> np.ndarray:
 
 def seam(model) -> tuple[int, float]:
   """Largest difference between whole and tiled, of 255, and of bytes in %."""
-  from sclc_jax.codec import codec as codec_module
   from sclc_jax.codec.codec import Codec
+  from sclc_jax.codec.transforms import Transforms
 
   image = large_photo(4)
-  codec = Codec(model)
-  tile = codec_module._TILE
-  codec_module._TILE = 4096
-  whole = codec.compress(image, 4)
-  picture = codec.decompress(whole)
-  codec_module._TILE = tile
+  codec, untiled = Codec(model), Codec(model)
+  untiled.transforms = Transforms(model.config, model.params, tile=4096)
+  whole = untiled.compress(image, 4)
+  picture = untiled.decompress(whole)
   tiled = codec.compress(image, 4)
   difference = codec.decompress(whole).astype(int) - picture
   return int(np.abs(difference).max()), 100 * (len(tiled) / len(whole) - 1)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a photo, random weights, timing, memory."""
+"""What the benchmarks share: a photo, models, steps, timing, memory."""
 
 from __future__ import annotations
 
@@ -37,6 +37,53 @@ def random_model(N: int, M: int, base: str = "hyperprior", init="xavier"):
 
   config = ModelConfig(base, N, M, init=init)
   return freeze(config, init_params(config, 0))
+
+
+def training_step(
+  args, precision: str = "float32", resident=None
+) -> Callable[[np.ndarray, int], dict]:
+  """A step of the last stage, with selection; each call trains on.
+
+  Args:
+    args: N, M, batch, levels (8 is all of them) and remat.
+    precision: of the transforms.
+    resident: data on the devices, a `Resident`, or None.
+
+  Returns:
+    Takes batches [steps, batch, ...] (images, or rows of `resident`) and the
+    number of the first step; gives the sums of the loop's metrics, which may
+    still be under way.
+  """
+  import jax
+
+  from sclc_jax.config import default_config_dict, from_config_dict
+  from sclc_jax.train import parallel
+  from sclc_jax.train.loop import make_dispatch, new_state, stages
+
+  config = default_config_dict()
+  config.model.N, config.model.M = args.N, args.M
+  config.stages.base.steps = 0
+  config.stages.quantization.steps = 1
+  config.stages.selective.steps = 1_000_000
+  config.train.levels_per_image = args.levels % 8
+  config.train.precision = precision
+  config.train.remat = args.remat
+  config = from_config_dict(config)
+  stage = stages(config)[-1]
+  update = parallel.parallel(make_dispatch(config, stage, resident))
+  state = parallel.replicate(new_state(config, stage, None))
+  data = () if resident is None else resident.data
+  indices = parallel.shard(np.arange(args.batch, dtype=np.int32))
+  ones = np.ones(jax.local_device_count(), np.int32)
+
+  def step(batches: np.ndarray, number: int) -> dict:
+    nonlocal state
+    state, sums = update(
+      state, data, parallel.shard(batches, 1), number * ones, indices, 0 * ones
+    )
+    return sums
+
+  return step
 
 
 def seconds(call: Callable[[], object], repeats: int, warm: int = 1) -> float:

@@ -25,23 +25,24 @@ import tqdm
 from float_control import FloatControl
 
 from sclc_jax.codec.codec import Codec, load_codec
-from sclc_jax.codec.images import SUFFIXES, load_image
+from sclc_jax.codec.images import find_images, load_image
+from sclc_jax.codec.transforms import Transforms
 from sclc_jax.models.variable_rate import VariableRate
 
 QUALITIES = (1, 2.5, 4, 5.5, 8)
 EXACT = ("z", "mask", "index", "y")
 
 
-class BfloatCodec(Codec):
+class BfloatTransforms(Transforms):
   """Analyses in bfloat16; its files must decode like any other."""
 
-  def _run(self, method, x):
+  def run(self, method, x):
     if method != "analysis":
-      return super()._run(method, x)
+      return super().run(method, x)
     x = jnp.asarray(x, jnp.bfloat16) / 127.5 - 1
-    model = VariableRate(self.model.config)
-    y = model.apply({"params": self._params}, x[None], method="analysis")
-    return np.asarray(y[0].astype(jnp.float32))
+    model = VariableRate(self._config)
+    y = model.apply({"params": self._params}, x, method="analysis")
+    return np.asarray(y.astype(jnp.float32))
 
 
 def digest(array: np.ndarray) -> str:
@@ -68,14 +69,13 @@ def write(args) -> None:
   """Encodes, decodes here, and stores both."""
   codec = load_codec(args.model)
   if args.bfloat16:
-    codec = BfloatCodec(codec.model)
+    model = codec.model
+    codec.transforms = BfloatTransforms(model.config, model.params)
   control = FloatControl(codec.model)
   out = pathlib.Path(args.out)
   out.mkdir(parents=True, exist_ok=True)
   found = {}
-  paths = sorted(
-    p for p in pathlib.Path(args.images).rglob("*") if p.suffix in SUFFIXES
-  )
+  paths = find_images(args.images)
   for path in tqdm.tqdm(paths[: args.limit]):
     analysis = codec.analyse(load_image(path))
     for quality in args.quality:

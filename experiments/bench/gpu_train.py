@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 
-from common import peak_mib, photo, run_json
+from common import peak_mib, photo, run_json, training_step
 from train_step import step_gflop
 
 
@@ -48,21 +48,10 @@ def ours(args) -> dict:
   import jax
   import numpy as np
 
-  from sclc_jax.config import default_config_dict, from_config_dict
   from sclc_jax.train import device_data, parallel
   from sclc_jax.train.data import make_batches
-  from sclc_jax.train.loop import Resident, make_dispatch, new_state, stages
+  from sclc_jax.train.loop import Resident
 
-  config = default_config_dict()
-  config.model.N, config.model.M = args.N, args.M
-  config.stages.base.steps = 0
-  config.stages.quantization.steps = 1
-  config.stages.selective.steps = 1_000_000
-  config.train.levels_per_image = args.levels % 8
-  config.train.precision = args.precision
-  config.train.remat = args.remat
-  config = from_config_dict(config)
-  stage = stages(config)[-1]
   image = photo(2 * args.size + 256, 2 * args.size)
   images = [np.roll(image, 8 * i, 1) for i in range(16)]
   window = device_data.largest_square(images, args.size, 2.0)
@@ -74,19 +63,10 @@ def ours(args) -> dict:
     device_data.shapes_of(images), crop_size=args.size, batch_size=args.batch,
     seed=0, finish=device_data.to_row,
   )  # fmt: skip
-  update = parallel.parallel(make_dispatch(config, stage, resident))
-  state = parallel.replicate(new_state(config, stage, None))
-  indices = parallel.shard(np.arange(args.batch, dtype=np.int32))
-  ones = np.ones(jax.local_device_count(), np.int32)
+  step_on = training_step(args, args.precision, resident)
 
   def call(step: int):
-    nonlocal state
-    batches = np.stack([next(rows) for _ in range(args.per_call)])
-    state, sums = update(
-      state, resident.data, parallel.shard(batches, 1), step * ones, indices,
-      0 * ones,
-    )  # fmt: skip
-    return sums
+    return step_on(np.stack([next(rows) for _ in range(args.per_call)]), step)
 
   jax.block_until_ready(call(1))
   times, step = [], 1

@@ -10,13 +10,12 @@ uniform at the size of the map's file.
 from __future__ import annotations
 
 import argparse
-import pathlib
 
 import numpy as np
 import tqdm
 
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.images import SUFFIXES, load_image
+from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.rate_control import compress_to
 from sclc_jax.metrics import psnr_db
 
@@ -30,9 +29,7 @@ def main() -> None:
   parser.add_argument("--high", type=float, default=6)
   args = parser.parse_args()
   codec = load_codec(args.model)
-  paths = sorted(
-    p for p in pathlib.Path(args.images).rglob("*") if p.suffix in SUFFIXES
-  )
+  paths = find_images(args.images)
   rows: dict[str, list] = {}
   for path in tqdm.tqdm(paths[: args.limit]):
     image = load_image(path)

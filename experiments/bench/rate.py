@@ -16,7 +16,6 @@ times to decode.
 from __future__ import annotations
 
 import argparse
-import pathlib
 import time
 
 import common  # noqa: F401  # isort: skip (it sets up BLAS, before NumPy)
@@ -27,7 +26,7 @@ import tqdm
 from float_control import FloatControl
 
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.images import SUFFIXES, load_image
+from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.models.variable_rate import VariableRate
@@ -64,7 +63,7 @@ class FloatDecoder:
     y_hat = np.zeros(mask.shape, np.float32)
     steps = self._codec.model.steps[1, step]
     y_hat[mask] = y * steps[np.nonzero(mask)[2]]
-    return self._codec._synthesis(
+    return self._codec.transforms.synthesis(
       y_hat, analysis.height, analysis.width, analysis.colour
     )
 
@@ -88,9 +87,7 @@ def main() -> None:
   )
   prior = other._control.prior
   rows = {q: [] for q in args.quality}
-  paths = sorted(
-    p for p in pathlib.Path(args.images).rglob("*") if p.suffix in SUFFIXES
-  )
+  paths = find_images(args.images)
   for path in tqdm.tqdm(paths[: args.limit]):
     analysis = codec.analyse(load_image(path))
     side = float(z_bits(jnp.asarray(analysis.z, jnp.float32)))

@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 import numpy as np
-from common import add_peer, peak_mib, run_json, seconds
+from common import add_peer, peak_mib, run_json, seconds, training_step
 
 
 def matmul_rate(size: int = 2048) -> float:
@@ -52,32 +52,13 @@ def ours(args) -> dict:
   """Seconds of one step of our loop, with selection."""
   import jax
 
-  from sclc_jax.config import default_config_dict, from_config_dict
-  from sclc_jax.train import parallel
-  from sclc_jax.train.loop import make_dispatch, new_state, stages
-
-  config = default_config_dict()
-  config.model.N, config.model.M = args.N, args.M
-  config.stages.base.steps = 0
-  config.stages.quantization.steps = 1
-  config.stages.selective.steps = 100
-  config.train.levels_per_image = args.levels % 8
-  config.train.remat = args.remat
-  config = from_config_dict(config)
-  stage = stages(config)[-1]
-  update = parallel.parallel(make_dispatch(config, stage, None))
-  state = parallel.replicate(new_state(config, stage, None))
+  step_on = training_step(args)
   rng = np.random.default_rng(0)
   shape = (args.batch, args.size, args.size, 3)
   in_memory = rng.integers(0, 256, shape, np.uint8)
-  indices = parallel.shard(np.arange(args.batch, dtype=np.int32))
-  zeros = np.zeros(jax.local_device_count(), np.int32)
 
   def step(images):
-    nonlocal state
-    batches = parallel.shard(images[None], 1)
-    state, sums = update(state, (), batches, zeros, indices, zeros)
-    jax.block_until_ready(sums)
+    jax.block_until_ready(step_on(images[None], 0))
 
   result = {"step_s": seconds(lambda: step(in_memory), args.repeats, warm=2)}
   if args.pipeline:

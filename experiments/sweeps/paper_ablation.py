@@ -13,7 +13,7 @@ steps. Whether unselected elements decode to 0 or to their means is asked on the
 Mean-scale base: those of the Hyperprior have the mean 0.
 """
 
-from sclc_jax.config import default_config_dict
+from sclc_jax.config import cpu_config_dict, sweep_points
 
 POINTS = {
   "paper": {},
@@ -31,24 +31,9 @@ POINTS = {
 
 
 def get_sweep():
-  sweep = {}
-  for name, changes in POINTS.items():
-    config = default_config_dict()
-    config.model.N = 32
-    config.model.M = 48
-    config.model.init = "wavelet"
-    config.model.table_init = "geometric"
-    config.model.importance_bias = 0.5
-    config.stages.base.steps = 200
-    config.stages.quantization.steps = 100
-    config.stages.selective.steps = 200
-    config.optim.lr = 1e-3
-    config.optim.warmup_steps = 20
-    config.optim.clip_norm = 100.0
-    config.optim.added_lr_factor = 10.0
-    config.train.levels_per_image = 1
-    config.train.log_every = 50
-    config.data.crop_size = 128
-    config.update_from_flattened_dict(changes)
-    sweep[name] = config
-  return sweep
+  config = cpu_config_dict(N=32, M=48)
+  config.stages.base.steps = 200
+  config.stages.quantization.steps = 100
+  config.stages.selective.steps = 200
+  config.optim.lr = 1e-3
+  return sweep_points(config, POINTS)

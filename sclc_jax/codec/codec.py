@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import dataclasses
-import functools
 import math
-import os
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sclc_jax.codec import bitstream, quality_map, sections
@@ -22,17 +16,10 @@ from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tables import gaussian_tables
-from sclc_jax.codec.tiles import tiles
-from sclc_jax.models.variable_rate import VariableRate
+from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
+from sclc_jax.cpus import cpu_count
 
 _T = TypeVar("_T")
-# A tile is 1024x1024 pixels. How far its edge reaches in, in positions of the
-# grid (before, after), follows from the kernels: y[i] reads pixels 16 i - 15 to
-# 16 i + 45, z[i] reads y from 4 i - 4 to 4 i + 10, and the block of 16 pixels
-# at i reads y from i - 2 to i + 1.
-_TILE = 64  # positions of y a side
-_STACK_POSITIONS = 2**16  # of y in one call on an accelerator: 16 megapixels
-_MARGINS = {"analysis": (1, 2), "hyper_analysis": (1, 2), "synthesis": (2, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,27 +63,7 @@ class Symbols:
 
 def _pool() -> concurrent.futures.ThreadPoolExecutor:
   """For what is not in the transforms: coding, reading, writing."""
-  return concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _apply(config, method, params, x):
-  if method == "analysis":
-    x = x.astype(jnp.float32) / 127.5 - 1.0
-  out = VariableRate(config).apply({"params": params}, x, method=method)
-  if method == "synthesis":
-    out = jnp.round(jnp.clip((out + 1.0) * 127.5, 0, 255)).astype(jnp.uint8)
-  return out
-
-
-def _stacked(count: int, positions: int) -> int:
-  """How many of `count` grids of y go through a transform in one call.
-
-  One on a CPU, where a photo alone fills the cores.
-  """
-  if jax.default_backend() == "cpu":
-    return 1
-  return max(1, min(count, _STACK_POSITIONS // positions))
+  return concurrent.futures.ThreadPoolExecutor(min(8, cpu_count()))
 
 
 class Codec:
@@ -118,10 +85,7 @@ class Codec:
     self._engine = get_engine(engine)
     self._latents = LatentCoder(model, self._engine)
     self._max_pixels = max_pixels
-    self._params = jax.tree.map(jnp.asarray, model.params)
-    # Threads that meet a new shape wait for one compilation.
-    self._compiled: set[tuple] = set()
-    self._compiling = threading.Lock()
+    self.transforms = Transforms(model.config, model.params)
 
   def analyse(
     self, image: np.ndarray, metadata: Mapping[str, bytes] | None = None
@@ -134,7 +98,9 @@ class Codec:
       metadata: see `compress`.
     """
     image = self._checked(image)
-    return self._analysed(image, self._analysis(without_alpha(image)), metadata)
+    return self._analysed(
+      image, self.transforms.analysis(without_alpha(image)), metadata
+    )
 
   def _checked(self, image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
@@ -170,7 +136,7 @@ class Codec:
     extra = sections.encode_metadata(metadata or {})
     if without_alpha(image) is not image:
       extra[bitstream.ALPHA] = sections.encode_alpha(image[..., -1])
-    z = self._hyper_analysis(y)
+    z = self.transforms.hyper_analysis(y)
     z_data = self._engine.encode(
       self.model.z_tables, z.ravel(), self._z_indexes(z.shape)
     )
@@ -227,7 +193,7 @@ class Codec:
       step = found.steps()
     mask = self.mask(analysis, quality)
     y_hat = self._latents.reconstruct(analysis.y, analysis.side, mask, step)
-    return self._synthesis(
+    return self.transforms.synthesis(
       y_hat, analysis.height, analysis.width, analysis.colour
     )
 
@@ -266,7 +232,9 @@ class Codec:
       ValueError: the file is damaged, or was made with another model.
     """
     header, alpha, y_hat = self._decoded(data)
-    image = self._synthesis(y_hat, header.height, header.width, header.colour)
+    image = self.transforms.synthesis(
+      y_hat, header.height, header.width, header.colour
+    )
     return image if alpha is None else np.dstack([image, alpha])
 
   def _decoded(self, data: bytes):
@@ -316,15 +284,13 @@ class Codec:
     def one(index: int, y: np.ndarray | None) -> bytes:
       image = images[index]
       if y is None:
-        y = self._analysis(without_alpha(image))
+        y = self.transforms.analysis(without_alpha(image))
       return self.encode(self._analysed(image, y), quality)
 
     def stack(indexes: list[int]) -> np.ndarray:
-      rows, columns = _grid(*images[indexes[0]].shape[:2])
-      place = slice(0, 16 * rows), slice(0, 16 * columns)
-      return np.stack([_pad(without_alpha(images[i]), *place) for i in indexes])
+      return np.stack([padded(without_alpha(images[i])) for i in indexes])
 
-    shapes = [_grid(*image.shape[:2]) for image in images]
+    shapes = [grid(*image.shape[:2]) for image in images]
     return self._many("analysis", shapes, stack, one)
 
   def decompress_many(self, files: Iterable[bytes]) -> list[np.ndarray]:
@@ -341,10 +307,9 @@ class Codec:
       header, alpha, y_hat = decoded[index]
       size = (header.height, header.width, header.colour)
       if pixels is None:
-        image = self._synthesis(y_hat, *size)
+        image = self.transforms.synthesis(y_hat, *size)
       else:
-        image = _picture(*size)
-        _crop(pixels, image)
+        image = cropped(pixels, *size)
       return image if alpha is None else np.dstack([image, alpha])
 
     def stack(indexes: list[int]) -> np.ndarray:
@@ -374,14 +339,14 @@ class Codec:
     futures = {}
     with _pool() as pool:
       for (rows, columns), group in groups.items():
-        count = _stacked(len(group), rows * columns)
+        count = self.transforms.stack_size(len(group), rows * columns)
         for start in range(0, len(group), count):
           part = group[start : start + count]
           if count == 1:
             outputs = [None]
           else:  # the same shape for the last of them: one compilation
-            padded = part + part[-1:] * (count - len(part))
-            outputs = self._run_stack(method, stack(padded))
+            full = part + part[-1:] * (count - len(part))
+            outputs = self.transforms.run(method, stack(full))
           for index, output in zip(part, outputs):
             futures[index] = pool.submit(one, index, output)
     return [futures[index].result() for index in range(len(shapes))]
@@ -487,124 +452,12 @@ class Codec:
     channels = np.arange(shape[2], dtype=np.int32)
     return np.tile(channels, shape[0] * shape[1])
 
-  def _run(self, method: str, x: np.ndarray) -> np.ndarray:
-    return self._run_stack(method, x[None])[0]
-
-  def _run_stack(self, method: str, x: np.ndarray) -> np.ndarray:
-    key = (method, x.shape, x.dtype)
-    turn = contextlib.nullcontext()
-    if key not in self._compiled:
-      turn = self._compiling
-    with turn:
-      out = np.asarray(_apply(self.model.config, method, self._params, x))
-    self._compiled.add(key)
-    return out
-
-  def _analysis(self, image: np.ndarray) -> np.ndarray:
-    """Colour image to y, float32 [h, w, M]; its edges are repeated."""
-    rows, columns = _grid(*image.shape[:2])
-    y = np.empty((rows, columns, self.model.config.M), np.float32)
-
-    def read(row: slice, column: slice) -> np.ndarray:
-      return _pad(image, _scaled(row, 16), _scaled(column, 16))
-
-    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
-      y[target] = part
-
-    self._in_tiles("analysis", (rows, columns), 1, read, write)
-    return y
-
-  def _hyper_analysis(self, y: np.ndarray) -> np.ndarray:
-    """y to z, int32 [h/4, w/4, N]."""
-    rows, columns = y.shape[0] // 4, y.shape[1] // 4
-    z = np.empty((rows, columns, self.model.config.N), np.int32)
-
-    def read(row: slice, column: slice) -> np.ndarray:
-      return y[_scaled(row, 4), _scaled(column, 4)]
-
-    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
-      z[target] = np.clip(np.round(part), -Z_MAX, Z_MAX)
-
-    self._in_tiles("hyper_analysis", (rows, columns), 1, read, write)
-    return z
-
-  def _synthesis(
-    self, y_hat: np.ndarray, height: int, width: int, colour: int
-  ) -> np.ndarray:
-    """y_hat to the picture, uint8 [H, W, 3], or [H, W] where it is gray."""
-    image = _picture(height, width, colour)
-
-    def read(row: slice, column: slice) -> np.ndarray:
-      return y_hat[row, column]
-
-    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
-      _crop(part, image[target])
-
-    self._in_tiles("synthesis", y_hat.shape[:2], 16, read, write)
-    return image
-
-  def _in_tiles(
-    self,
-    method: str,
-    shape: tuple[int, int],
-    scale: int,
-    read: Callable[[slice, slice], np.ndarray],
-    write: Callable[[tuple[slice, slice], np.ndarray], None],
-  ) -> None:
-    """Runs a transform over a grid, in tiles where it is large.
-
-    Args:
-      method: of the model.
-      shape: of the grid.
-      scale: rows of output for each of the grid.
-      read: input of a tile, by rows and columns of the grid.
-      write: takes the rows and columns of output, and what belongs there.
-    """
-    size = _TILE // 4 if method == "hyper_analysis" else _TILE
-    for tile in tiles(*shape, size, _MARGINS[method]):
-      x = read(*tile.source)
-      part = self._run(method, x)
-      inner = tuple(_scaled(s, scale) for s in tile.inner)
-      write(tuple(_scaled(s, scale) for s in tile.target), part[inner])
-
 
 def without_alpha(image: np.ndarray) -> np.ndarray:
   """Without alpha; the image itself where it has none."""
   if image.ndim == 2 or image.shape[2] == 3:
     return image
   return image[..., 0] if image.shape[2] == 2 else image[..., :3]
-
-
-def _pad(image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-  """RGB pixels of a part of a picture whose edges are repeated without end."""
-  i, j = (
-    np.minimum(np.arange(part.start, part.stop), length - 1)
-    for part, length in zip((rows, columns), image.shape)
-  )
-  part = image[i[:, None], j]
-  return np.repeat(part[..., None], 3, -1) if part.ndim == 2 else part
-
-
-def _grid(height: int, width: int) -> tuple[int, int]:
-  """Rows and columns of y."""
-  return -(-height // STRIDE) * 4, -(-width // STRIDE) * 4
-
-
-def _crop(pixels: np.ndarray, place: np.ndarray) -> None:
-  """Writes RGB pixels into a picture, which may be smaller, or gray."""
-  pixels = pixels[: place.shape[0], : place.shape[1]]
-  if place.ndim == 2:
-    pixels = np.round(pixels.astype(np.float32).mean(-1))
-  place[:] = pixels
-
-
-def _picture(height: int, width: int, colour: int) -> np.ndarray:
-  gray = colour == bitstream.GRAY
-  return np.empty((height, width) if gray else (height, width, 3), np.uint8)
-
-
-def _scaled(part: slice, factor: int) -> slice:
-  return slice(part.start * factor, part.stop * factor)
 
 
 def describe(header: bitstream.Header, size: int) -> dict:

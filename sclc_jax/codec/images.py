@@ -38,6 +38,12 @@ class Photo:
   notes: tuple[str, ...]
 
 
+def find_images(folder: str | os.PathLike) -> list[pathlib.Path]:
+  """The image files below a folder, by their suffixes, in order."""
+  files = pathlib.Path(folder).rglob("*")
+  return sorted(p for p in files if p.suffix.lower() in SUFFIXES)
+
+
 def load_image(source: str | os.PathLike | bytes) -> np.ndarray:
   """Reads an opaque image file; see `load_photo`.
 

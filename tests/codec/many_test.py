@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from sclc_jax.codec import codec as codec_module
 from sclc_jax.codec.codec import Codec
 
 
@@ -25,11 +24,13 @@ def test_many_give_what_one_gives(codec, images):
 def test_stacks_decode_and_differ_by_rounding_alone(
   tiny_model, codec, images, monkeypatch
 ):
-  monkeypatch.setattr(codec_module, "_stacked", lambda count, _: min(count, 3))
   stacks = Codec(tiny_model)
+  monkeypatch.setattr(
+    stacks.transforms, "stack_size", lambda count, _: min(count, 3)
+  )
   files = stacks.compress_many(images, 6)
   found = stacks.decompress_many(files)
-  assert {key[1][0] for key in stacks._compiled} == {1, 3}
+  assert {key[1][0] for key in stacks.transforms.compiled} == {1, 3}
   for image, data, picture in zip(images, files, found):
     assert abs(len(data) - len(codec.compress(image, 6))) <= 4
     assert picture.shape == image.shape
