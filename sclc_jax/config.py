@@ -28,6 +28,7 @@ _CHOICES = {
   "curves": ("channel", "shared", "none"),
   "iqv": ("separate", "shared"),
   "unselected": ("mean", "zero"),
+  "hyper_input": ("signed", "both"),
 }
 _MS_SSIM_MIN_CROP = 192  # the next multiple of 64 above its 161 pixels
 
@@ -59,6 +60,9 @@ class ModelConfig:
     iqv: inverse steps, `separate` (the paper's) or `shared` with QV.
     unselected: what elements that are not coded decode to, in the bases that
       predict means: their `mean`, or `zero`.
+    hyper_input: what the hyper analysis of these bases reads: y (`signed`,
+      the paper's), or `both` y and its magnitude, which starts as good an
+      estimator of scales as that of Hyperprior. Files do not depend on it.
   """
 
   base: str = "hyperprior"
@@ -73,6 +77,7 @@ class ModelConfig:
   curves: str = "channel"
   iqv: str = "separate"
   unselected: str = "mean"
+  hyper_input: str = "signed"
 
   def __post_init__(self):
     _check(self.N >= 1, "model.N", self.N, "at least 1")
@@ -262,8 +267,9 @@ class ExperimentConfig:
     seed: of parameters, crops and noise.
     init_from: workdir, model file or shipped model that the parameters come
       from; what it has not starts anew.
-    init_parts: what is taken from it: `all`, or the `transforms` alone
-      (analysis and synthesis), which all base models share.
+    init_parts: what is taken from it: `all`, the `base` model without
+      quantizer and selector, or its `transforms` alone (analysis and
+      synthesis), which all base models share.
     model: what is built.
     stages: how long each stage takes.
     optim: the optimiser.
@@ -284,10 +290,10 @@ class ExperimentConfig:
     total = sum(getattr(self.stages, name).steps for name in STAGES)
     _check(total >= 1, "stages.*.steps (sum)", total, "at least 1")
     _check(
-      self.init_parts in ("all", "transforms"),
+      self.init_parts in ("all", "base", "transforms"),
       "init_parts",
       self.init_parts,
-      "'all' or 'transforms'",
+      "'all', 'base' or 'transforms'",
     )
     if self.train.distortion == "ms_ssim":
       _check(

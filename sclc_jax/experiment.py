@@ -176,7 +176,10 @@ def _initial_params(source: str, parts: str):
     params = find_model(source).params
   if parts == "all":
     return params
-  return {"base": {k: params["base"][k] for k in ("analysis", "synthesis")}}
+  base = params["base"]
+  if parts == "transforms":
+    base = {key: base[key] for key in ("analysis", "synthesis")}
+  return {"base": base}
 
 
 def load_checkpoint(

@@ -25,12 +25,14 @@ class MeanScale(nn.Module):
     M: width of y.
     start: see `config.ModelConfig.init`.
     order: order of the context model, a key of `context.TAPS`; empty for none.
+    hyper_input: see `config.ModelConfig.hyper_input`.
   """
 
   N: int
   M: int
   start: str = "xavier"
   order: str = ""
+  hyper_input: str = "signed"
 
   @property
   def has_context(self) -> bool:
@@ -40,7 +42,7 @@ class MeanScale(nn.Module):
   def setup(self):
     self.analysis = Analysis(self.N, self.M, self.start)
     self.synthesis = Synthesis(self.N, self.M, self.start)
-    self.hyper_analysis = HyperAnalysis(self.N, signed=True)
+    self.hyper_analysis = HyperAnalysis(self.N, self.hyper_input)
     widths = (self.M, 3 * self.M // 2, 2 * self.M)
     if self.order:
       self.hyper_synthesis = HyperSynthesis(widths, signed=True)

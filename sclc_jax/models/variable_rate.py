@@ -34,7 +34,7 @@ def build_base(config: ModelConfig) -> nn.Module:
   if config.base == "hyperprior":
     return Hyperprior(config.N, config.M, config.init)
   order = "" if config.base == "mean_scale" else config.base
-  return MeanScale(config.N, config.M, config.init, order)
+  return MeanScale(config.N, config.M, config.init, order, config.hyper_input)
 
 
 class VariableRate(nn.Module):

@@ -115,23 +115,34 @@ class Synthesis(nn.Module):
     return y
 
 
+def _magnitudes_only(rng, shape, dtype=jnp.float32) -> jax.Array:
+  """Kernel on (|y|, y): Xavier's for |y|, zero for y."""
+  half = (*shape[:2], shape[2] // 2, shape[3])
+  return jnp.concatenate([_xavier(rng, half, dtype), jnp.zeros(half, dtype)], 2)
+
+
 class HyperAnalysis(nn.Module):
   """y [B, h, w, M] to z [B, h/4, w/4, N].
 
   Attributes:
     N: width.
-    signed: reads y itself under leaky ReLUs (arXiv 1809.02736), not |y| under
-      ReLUs (1802.01436).
+    reads: `magnitude`, |y| under ReLUs (arXiv 1802.01436); `signed`, y under
+      leaky ReLUs (1809.02736); or `both`, |y| and y under leaky ReLUs.
   """
 
   N: int
-  signed: bool = False
+  reads: str = "magnitude"
 
   @nn.compact
   def __call__(self, y: jax.Array) -> jax.Array:
-    activate = leaky_relu if self.signed else nn.relu
-    z = y if self.signed else jnp.abs(y)
-    z = activate(Conv(self.N, 3, name="conv_0")(z))
+    activate = nn.relu if self.reads == "magnitude" else leaky_relu
+    kernel_init = _xavier
+    if self.reads == "magnitude":
+      y = jnp.abs(y)
+    elif self.reads == "both":
+      y = jnp.concatenate([jnp.abs(y), y], -1)
+      kernel_init = _magnitudes_only
+    z = activate(Conv(self.N, 3, kernel_init=kernel_init, name="conv_0")(y))
     z = activate(Conv(self.N, 5, "down", name="conv_1")(z))
     return Conv(self.N, 5, "down", name="conv_2")(z)
 
@@ -182,10 +193,13 @@ def scale_bias(start: str, N: int, M: int) -> Any:
 def gaussian_inits(start: str, N: int, M: int) -> tuple[Any, Any]:
   """Kernel and bias initialisers of a layer that gives means, then scales.
 
-  Under the wavelet start the kernel is zero: the means start at zero, the
-  scales as `scale_bias` has them.
+  Under the wavelet start the means' kernel is zero, and the scales start as
+  those of `scale_bias`.
   """
-  kernel = _xavier if start == "xavier" else nn.initializers.zeros
+
+  def kernel(rng, shape, dtype=jnp.float32):
+    drawn = _xavier(rng, shape, dtype)
+    return drawn if start == "xavier" else drawn.at[..., :M].set(0)
 
   def bias(rng, shape, dtype=jnp.float32):
     del rng, shape
