@@ -147,8 +147,6 @@ class TrainConfig:
       are drawn.
     accumulate: parts that each device's batch is worked off in; less memory,
       the same gradient.
-    remat: computes the synthesis again for the gradient of each level instead
-      of keeping its activations; less memory for all-level steps.
     steps_per_dispatch: steps that the devices run in one call. Calls end at its
       multiples, so the intervals have to be multiples of it.
     validate_every: steps from one validation to the next, by real rate on
@@ -164,7 +162,6 @@ class TrainConfig:
   log_every: int = 50
   checkpoint_every: int = 500
   accumulate: int = 1
-  remat: bool = False
   steps_per_dispatch: int = 1
   validate_every: int = 0
 

@@ -45,7 +45,7 @@ def training_step(
   """A step of the last stage, with selection; each call trains on.
 
   Args:
-    args: N, M, batch, levels (8 is all of them) and remat.
+    args: N, M, batch, and levels (8 is all of them).
     precision: of the transforms.
     resident: data on the devices, a `Resident`, or None.
 
@@ -67,7 +67,6 @@ def training_step(
   config.stages.selective.steps = 1_000_000
   config.train.levels_per_image = args.levels % 8
   config.train.precision = precision
-  config.train.remat = args.remat
   config = from_config_dict(config)
   stage = stages(config)[-1]
   update = parallel.parallel(make_dispatch(config, stage, resident))

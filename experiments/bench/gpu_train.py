@@ -99,7 +99,6 @@ def main() -> None:
   parser.add_argument("--per-call", type=int, default=10)
   parser.add_argument("--rounds", type=int, default=3)
   parser.add_argument("--precision", default="bfloat16")
-  parser.add_argument("--remat", action="store_true")
   parser.add_argument("--matmul", type=int, default=8192, help="matrix size")
   parser.add_argument("--levels", type=int, choices=(1, 8), help="in-process")
   parser.add_argument("--torch-python", default=sys.executable)
@@ -114,7 +113,6 @@ def main() -> None:
   ]
   own = [f"--{key.replace('_', '-')}={getattr(args, key)}"
          for key in ("per_call", "precision", "matmul")]  # fmt: skip
-  own += ["--remat"] * args.remat
   has_torch = _can_import_torch(args.torch_python)
   for levels in (1, 8):
     found = run_json(

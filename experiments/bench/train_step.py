@@ -101,7 +101,6 @@ def main() -> None:
   parser.add_argument("--batch", type=int, default=8)
   parser.add_argument("--size", type=int, default=256)
   parser.add_argument("--repeats", type=int, default=4)
-  parser.add_argument("--remat", action="store_true")
   parser.add_argument("--rounds", type=int, default=2)
   parser.add_argument("--devices", type=int, default=1, help="virtual CPUs")
   parser.add_argument("--pipeline", action="store_true")

@@ -18,6 +18,20 @@ from sclc_jax.nn.likelihoods import normal_likelihood, to_bits
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class Shared:
+  """What the levels of an image share in training.
+
+  y is [B, h, w, M]; side and importance (None without the selector) are those
+  of `VariableRate.prior`.
+  """
+
+  y: jax.Array
+  side: jax.Array
+  importance: jax.Array | None
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class LevelOutput:
   """What one quality level gives in training; all [B] but the image.
 
@@ -42,11 +56,9 @@ class VariableRate(nn.Module):
 
   Attributes:
     config: what is built.
-    remat: in training, keeps no activations of a level's synthesis.
   """
 
   config: ModelConfig
-  remat: bool = False
 
   def setup(self):
     cfg = self.config
@@ -116,32 +128,42 @@ class VariableRate(nn.Module):
     return self.base.entropy_bottleneck(z)
 
   def __call__(
-    self, x: jax.Array, levels: jax.Array, keys: jax.Array
+    self, x: jax.Array, level: jax.Array, keys: jax.Array
   ) -> tuple[jax.Array, LevelOutput]:
-    """The training pass, with noise in place of rounding (PAPER: step 1 to 3).
+    """The training pass at one level: `shared`, then `level`."""
+    bits_z, shared = self.shared(x, keys)
+    return bits_z, self.level(shared, level, keys, 0)
+
+  def shared(self, x: jax.Array, keys: jax.Array) -> tuple[jax.Array, Shared]:
+    """What precedes the levels, with noise instead of rounding (PAPER: step 1).
 
     Args:
       x: [B, H, W, 3] in [-1, 1].
-      levels: [K, B] int, 0-based: the K levels at which each image is coded.
       keys: [B] random keys, one per example, so that the noise does not
         depend on how the batch is spread over devices.
 
     Returns:
-      bits of z, [B], and a LevelOutput with a leading axis K.
+      bits of z, [B], and what `level` takes.
     """
     y, z = self.latents(x)
     z_noise = _uniform(keys, 0, z.shape[1:]) - 0.5
     z_tilde = z + z_noise
     bits_z = to_bits(self.z_likelihood(z_tilde)).sum((1, 2, 3))
-    side, importance = self.prior(z_tilde)
-    qv, iqv = self.steps()
-    outputs = [
-      self._level(y, side, importance, qv, iqv, levels[k], keys, k)
-      for k in range(levels.shape[0])
-    ]
-    return bits_z, jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
+    return bits_z, Shared(y, *self.prior(z_tilde))
 
-  def _level(self, y, side, importance, qv, iqv, level, keys, k):
+  def level(
+    self, shared: Shared, level: jax.Array, keys: jax.Array, k: int | jax.Array
+  ) -> LevelOutput:
+    """One level of each image (PAPER: steps 2 and 3).
+
+    Args:
+      shared: from `shared`.
+      level: [B] int, 0-based.
+      keys: as there.
+      k: number of this level among those of the images; it draws other noise.
+    """
+    y, side, importance = shared.y, shared.side, shared.importance
+    qv, iqv = self.steps()
     step, inverse = qv[level][:, None, None], iqv[level][:, None, None]
     y_noise = _uniform(keys, 2 * k + 1, y.shape[1:]) - 0.5
     y_tilde = y / step + y_noise
@@ -157,10 +179,7 @@ class VariableRate(nn.Module):
     if mask is not None:
       bits = bits * mask
     y_hat = self._fill(y_tilde, mask, mean, step) * inverse
-    synthesis = type(self).synthesis
-    if self.remat:
-      synthesis = nn.remat(synthesis)
-    return LevelOutput(synthesis(self, y_hat), bits.sum((1, 2, 3)), selected)
+    return LevelOutput(self.synthesis(y_hat), bits.sum((1, 2, 3)), selected)
 
   def _fill(self, y_tilde, mask, mean, step):
     """y_tilde, with what the decoder puts where nothing is selected."""
@@ -205,5 +224,5 @@ def init_params(config: ModelConfig, seed: int):
   model = VariableRate(config)
   key = jax.random.key(seed)
   x = jnp.zeros((1, 64, 64, 3))
-  levels = jnp.zeros((1, 1), jnp.int32)
-  return jax.jit(model.init)(key, x, levels, key[None])["params"]
+  level = jnp.zeros(1, jnp.int32)
+  return jax.jit(model.init)(key, x, level, key[None])["params"]

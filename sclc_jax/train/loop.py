@@ -32,6 +32,7 @@ from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog, summarise
 from sclc_jax.train.loss import draw_levels, lagrange_weights, rate_distortion
+from sclc_jax.train.sums import sum_in_turn
 from sclc_jax.train.validation import Validation, Validator
 
 _AHEAD = 1  # steps that the device may run ahead of the host
@@ -139,7 +140,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   of them are finite. `sums["stop"]` counts the devices that ask for the end,
   so that all hosts end at the same step.
   """
-  model = VariableRate(stage_model(config, stage.name), config.train.remat)
+  model = VariableRate(stage_model(config, stage.name))
   tx = optimizer(config, stage)
   lmbdas = lagrange_weights(config.train, config.model.levels)
   # Not by name: TensorFlow registers a bfloat16 of its own under it.
@@ -150,36 +151,29 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   decay = config.optim.ema_decay
   parts = config.train.accumulate
 
-  def gradients(params, images, step, indices):
+  def part_loss(params, step, part):
+    images, indices = part
     step_key = jax.random.fold_in(root, step)
     keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(indices)
     levels = draw_levels(config, model.config.adaptive, keys)
+    loss, sums = rate_distortion(
+      model, params, images, levels, keys, lmbdas, dtype,
+      config.train.distortion,
+    )  # fmt: skip
+    return loss / parts, sums
 
+  def gradients(params, images, step, indices):
     def loss_fn(params):
-      return rate_distortion(
-        model, params, images, levels, keys, lmbdas, dtype,
-        config.train.distortion,
-      )  # fmt: skip
+      if parts == 1:
+        return part_loss(params, step, (images, indices))
+      split = [a.reshape(parts, -1, *a.shape[1:]) for a in (images, indices)]
+      loss, sums = sum_in_turn(part_loss, params, step, tuple(split))
+      return loss, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
     return jax.value_and_grad(loss_fn, has_aux=True)(params)
 
-  def accumulated(params, images, step, indices):
-    if parts == 1:
-      return gradients(params, images, step, indices)
-
-    def body(total, part):
-      new = gradients(params, part[0], step, part[1])
-      return jax.tree.map(jnp.add, total, new), None
-
-    split = [a.reshape(parts, -1, *a.shape[1:]) for a in (images, indices)]
-    shapes = jax.eval_shape(gradients, params, split[0][0], step, split[1][0])
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    ((loss, sums), grads), _ = jax.lax.scan(body, zeros, tuple(split))
-    loss, grads = jax.tree.map(lambda leaf: leaf / parts, (loss, grads))
-    return (loss, sums), grads
-
   def step_fn(state, images, step, indices, stop):
-    (loss, sums), grads = accumulated(state["params"], images, step, indices)
+    (loss, sums), grads = gradients(state["params"], images, step, indices)
     loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
     sums = jax.lax.psum({**sums, "stop": stop}, parallel.AXIS)
     finite = jnp.isfinite(optax.global_norm(grads)) & jnp.isfinite(loss)

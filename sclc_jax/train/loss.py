@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from sclc_jax.config import ExperimentConfig, TrainConfig
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.ms_ssim import ms_ssim
+from sclc_jax.train.sums import sum_in_turn
 
 
 def lagrange_weights(config: TrainConfig, levels: int) -> jax.Array:
@@ -74,19 +75,30 @@ def rate_distortion(
   """
   pixels = images.shape[1] * images.shape[2]
   x = images.astype(jnp.float32) / 127.5 - 1.0
-  bits_z, out = model.apply({"params": params}, x.astype(dtype), levels, keys)
-  error = (out.x_hat.astype(jnp.float32) - x) * 127.5
-  mse = jnp.mean(error**2, axis=(2, 3, 4))  # [K, B]
-  lost = mse
-  values = {"mse": mse, "selected": out.selected}
-  if distortion == "ms_ssim":
-    x_255 = images.astype(jnp.float32)
-    values["ms_ssim"] = jax.lax.map(lambda e: ms_ssim(x_255, x_255 + e), error)
-    lost = 1 - values["ms_ssim"]
-  values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
-  distinct = 1 if not model.config.adaptive else lmbdas.shape[0]
+  distinct = lmbdas.shape[0] if model.config.adaptive else 1
   weight = distinct / levels.shape[0]
-  loss = weight * jnp.mean(jnp.sum(lmbdas[levels] * lost + bpp, axis=0))
+
+  def apply(params, *args, method: str):
+    return model.apply({"params": params}, *args, method=method)
+
+  bits_z, shared = apply(params, x.astype(dtype), keys, method="shared")
+
+  def level_loss(args, constants, drawn):
+    (params, shared, bits_z), (x, keys), (level, k) = args, constants, drawn
+    out = apply(params, shared, level, keys, k, method="level")
+    error = (out.x_hat.astype(jnp.float32) - x) * 127.5
+    lost = jnp.mean(error**2, axis=(1, 2, 3))  # [B]
+    values = {"mse": lost, "selected": out.selected}
+    if distortion == "ms_ssim":
+      original = (x + 1) * 127.5
+      values["ms_ssim"] = ms_ssim(original, original + error)
+      lost = 1 - values["ms_ssim"]
+    values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
+    return weight * jnp.mean(lmbdas[level] * lost + bpp), values
+
+  drawn = levels, jnp.arange(levels.shape[0])
+  args = params, shared, bits_z
+  loss, values = sum_in_turn(level_loss, args, (x, keys), drawn)
   one_hot = jax.nn.one_hot(levels, lmbdas.shape[0])  # [K, B, L]
 
   def per_level(values):
