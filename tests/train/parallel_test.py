@@ -169,12 +169,15 @@ def test_two_processes_of_which_one_is_killed_resume_exactly(
   folder, two_processes
 ):
   processes = _start_by_slurm(folder, "killed", 2)
-  _wait_for_step(processes[0], folder, "killed", 10)
+  checkpoints = folder / "killed" / "checkpoints"
+  while not (checkpoints / "10").exists():  # within a stage
+    assert processes[0].poll() is None, processes[0].communicate()[1]
+    time.sleep(0.02)
   processes[1].kill()
   processes[0].kill()  # it would wait for the other's heartbeat
   for process in processes:
     process.communicate()
-  names = [p.name for p in (folder / "killed/checkpoints").iterdir()]
+  names = [p.name for p in checkpoints.iterdir()]
   steps = [int(name) for name in names if name.isdigit()]  # the whole ones
   assert steps and max(steps) < 20
   _finish(*_start_by_flags(folder, "killed"))
@@ -184,10 +187,13 @@ def test_two_processes_of_which_one_is_killed_resume_exactly(
   assert logs[0] == logs[1]
 
 
-def test_a_slurm_job_of_one_task_trains(folder):
-  _finish(*_start_by_slurm(folder, "task", 1, "--stop-at", 1))
-  rows = (folder / "task" / "log.csv").read_text().splitlines()
-  assert [row.split(",")[0] for row in rows] == ["step", "1"]
+def test_a_slurm_job_of_one_task_joins_and_goes_on(folder, one_device):
+  log = (folder / "one" / "log.csv").read_text()
+  assert log.splitlines()[-1].startswith("20,")
+  _finish(*_start_by_slurm(folder, "one", 1))  # all that is left is to restore
+  assert (folder / "one" / "log.csv").read_text() == log
+  found = _leaves(folder, "one")
+  jax.tree.map(np.testing.assert_array_equal, found, one_device)
 
 
 @pytest.mark.parametrize("env", [{}, {"SLURM_JOB_ID": "1"}])  # no srun
