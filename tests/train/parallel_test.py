@@ -93,9 +93,7 @@ def _start_by_flags(folder, workdir, *args) -> list[subprocess.Popen]:
   ]
 
 
-def _start_by_slurm(
-  folder, workdir, tasks, *args
-) -> list[subprocess.Popen]:
+def _start_by_slurm(folder, workdir, tasks, *args) -> list[subprocess.Popen]:
   """Tasks of two devices as `srun` starts them: told of all by variables.
 
   JAX takes the port from the job's number.
