@@ -30,10 +30,19 @@ def initialize(
     coordinator: HOST:PORT of process 0.
     processes: how many there are.
     process: which of them this is, from 0.
+
+  Raises:
+    ValueError: there is no cluster, or not all that is needed is known of it.
   """
   # Only counts where the devices are CPUs.
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
-  jax.distributed.initialize(coordinator, processes, process)
+  try:
+    jax.distributed.initialize(coordinator, processes, process)
+  except (KeyError, ValueError) as error:  # KeyError: a variable of Slurm's
+    raise ValueError(
+      f"no cluster was found ({error}); start by srun within a Slurm job, or "
+      "give --coordinator, --processes and --process."
+    ) from None
 
 
 def is_first_process() -> bool:

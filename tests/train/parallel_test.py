@@ -93,8 +93,8 @@ def _start_by_flags(folder, workdir, *args) -> list[subprocess.Popen]:
   ]
 
 
-def _start_by_slurm(folder, workdir, *args) -> list[subprocess.Popen]:
-  """The same, as `srun` starts tasks: told of each other by variables.
+def _start_by_slurm(folder, workdir, tasks, *args) -> list[subprocess.Popen]:
+  """Tasks of two devices as `srun` starts them: told of all by variables.
 
   JAX takes the port from the job's number.
   """
@@ -102,14 +102,14 @@ def _start_by_slurm(folder, workdir, *args) -> list[subprocess.Popen]:
     "SLURM_JOB_ID": str(_free_port(61440 + os.getpid() % 4000) - 61440),
     "SLURM_STEP_NODELIST": "localhost",
     "SLURM_STEP_NUM_NODES": "1",
-    "SLURM_NTASKS": "2",
+    "SLURM_NTASKS": str(tasks),
   } | _COMPILE
   return [
     _start(
       folder, workdir, 2, *args, "--distributed", **env, SLURM_PROCID=str(i),
       SLURM_LOCALID=str(i),
     )
-    for i in range(2)
+    for i in range(tasks)
   ]  # fmt: skip
 
 
@@ -163,25 +163,44 @@ def test_two_processes_of_two_devices_train_as_one_does(
   _assert_close(two_processes, one_device)
 
 
-def test_two_processes_of_which_one_is_killed_end_where_unbroken_ones_do(
+def test_two_processes_of_which_one_is_killed_resume_exactly(
   folder, two_processes
 ):
-  processes = _start_by_slurm(folder, "killed")
-  _wait_for_step(processes[0], folder, "killed", 10)
+  processes = _start_by_slurm(folder, "killed", 2)
+  checkpoints = folder / "killed" / "checkpoints"
+  while not (checkpoints / "10").exists():  # within a stage
+    assert processes[0].poll() is None, processes[0].communicate()[1]
+    time.sleep(0.02)
   processes[1].kill()
   processes[0].kill()  # it would wait for the other's heartbeat
   for process in processes:
     process.communicate()
-  names = [p.name for p in (folder / "killed/checkpoints").iterdir()]
+  names = [p.name for p in checkpoints.iterdir()]
   steps = [int(name) for name in names if name.isdigit()]  # the whole ones
   assert steps and max(steps) < 20
   _finish(*_start_by_flags(folder, "killed"))
-  _assert_close(_leaves(folder, "killed"), two_processes)
-  rows = [
-    [line.split(",")[0] for line in (folder / w / "log.csv").open()]
-    for w in ("two", "killed")
-  ]
-  assert rows[0] == rows[1]
+  found = _leaves(folder, "killed")
+  jax.tree.map(np.testing.assert_array_equal, found, two_processes)
+  logs = [(folder / w / "log.csv").read_text() for w in ("two", "killed")]
+  assert logs[0] == logs[1]
+
+
+def test_a_slurm_job_of_one_task_joins_and_goes_on(folder, one_device):
+  log = (folder / "one" / "log.csv").read_text()
+  assert log.splitlines()[-1].startswith("20,")
+  _finish(*_start_by_slurm(folder, "one", 1))  # all that is left is to restore
+  assert (folder / "one" / "log.csv").read_text() == log
+  found = _leaves(folder, "one")
+  jax.tree.map(np.testing.assert_array_equal, found, one_device)
+
+
+@pytest.mark.parametrize("env", [{}, {"SLURM_JOB_ID": "1"}])  # no srun
+def test_without_a_cluster_one_sentence_tells_how_to_start(folder, env):
+  process = _start(folder, "alone", 1, "--distributed", **env)
+  _, errors = process.communicate(timeout=600)
+  assert process.returncode == 1 and not (folder / "alone").exists()
+  assert "no cluster was found" in errors and "srun" in errors
+  assert len(errors.splitlines()) == 1
 
 
 def test_sigterm_saves_and_ends_and_the_same_command_resumes_exactly(
