@@ -78,7 +78,7 @@ def run(
   """Trains, or resumes, an experiment; returns the step reached."""
   from sclc_jax.train.loop import train
 
-  params = _initial_params(config.init_from, config.init_parts)
+  params = initial_params(config.init_from, config.init_parts)
   validator = make_validator(config)
   batches, resident = open_data(config)
   return train(
@@ -165,7 +165,13 @@ def make_validator(config: ExperimentConfig):
   return validate
 
 
-def _initial_params(source: str, parts: str):
+def initial_params(source: str, parts: str) -> Any | None:
+  """Parameters that a run starts from; see `config.ExperimentConfig`.
+
+  Args:
+    source: a workdir, a model file or a shipped name; empty gives None.
+    parts: `all`, `base` or `transforms`.
+  """
   if not source:
     return None
   if pathlib.Path(source).is_dir():

@@ -10,11 +10,11 @@ import pytest
 from sclc_jax.codec import control
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.context import coding_groups
-from sclc_jax.codec.model_file import read_model, save_model
+from sclc_jax.codec.model_file import freeze, read_model, save_model
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tables import INDEX_BOUNDS, gaussian_tables
-from sclc_jax.config import BASES
-from sclc_jax.models.variable_rate import VariableRate
+from sclc_jax.config import BASES, ModelConfig
+from sclc_jax.models.variable_rate import VariableRate, init_params
 
 MEANS = BASES[1:]
 
@@ -172,3 +172,18 @@ def test_damaged_files_end_in_an_error_or_a_picture(mean_codec, photo):
   assert sum(outcomes.values()) == 100
   assert outcomes["picture"] < 10 and len(outcomes) > 4
   assert slowest < 20 and gained < 1024
+
+
+@pytest.mark.parametrize("base", MEANS)
+def test_models_that_read_magnitudes_too_code_and_are_kept(
+  base, photo, tmp_path
+):
+  config = ModelConfig(base, 4, 6, init="wavelet", hyper_input="both")
+  model = freeze(config, init_params(config, 0))
+  save_model(model, tmp_path / "m.sclcm")
+  kept = read_model(tmp_path / "m.sclcm")
+  assert kept.config == config and kept.fingerprint == model.fingerprint
+  data = Codec(model).compress(photo, 5)
+  np.testing.assert_array_equal(
+    Codec(kept).decompress(data), Codec(model).decompress(data)
+  )

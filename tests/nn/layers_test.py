@@ -7,6 +7,7 @@ from scipy import stats
 from sclc_jax.nn.bounds import lower_bound, safe_power
 from sclc_jax.nn.gdn import GDN, normalise
 from sclc_jax.nn.likelihoods import EntropyBottleneck, normal_likelihood
+from sclc_jax.nn.transforms import HyperAnalysis
 from sclc_jax.nn.wavelet import cascade
 
 
@@ -115,3 +116,13 @@ def test_wavelet_kernels_are_orthogonal_up_to_their_gain():
     np.testing.assert_allclose(
       rows.T @ rows, gain**2 * np.eye(rows.shape[1]), atol=1e-4
     )
+
+
+def test_hyper_analysis_of_both_starts_from_magnitudes_and_learns_signs():
+  y = jax.random.normal(jax.random.key(1), (1, 8, 8, 5))
+  layer = HyperAnalysis(4, "both")
+  params = layer.init(jax.random.key(0), y)
+  np.testing.assert_array_equal(layer.apply(params, y), layer.apply(params, -y))
+  gradient = jax.grad(lambda p: (layer.apply(p, y) ** 2).sum())(params)
+  signs = gradient["params"]["conv_0"]["kernel"][:, :, 5:]
+  assert np.all(np.abs(signs).max((0, 1)) > 0)
