@@ -8,7 +8,6 @@ import os
 import platform
 import sys
 
-from sclc_jax import huge_pages
 from sclc_jax.commands import (
   coding,
   demo,
@@ -18,12 +17,6 @@ from sclc_jax.commands import (
   train,
 )
 from sclc_jax.commands.common import Failure, report, versions
-
-
-def start() -> int:
-  """The command as installed: `main` in a process with huge pages."""
-  huge_pages.restart()
-  return main()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -149,4 +142,4 @@ def _join_overrides(rest: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-  sys.exit(start())
+  sys.exit(main())

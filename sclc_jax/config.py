@@ -62,7 +62,7 @@ class ModelConfig:
       predict means: their `mean`, or `zero`.
     hyper_input: what the hyper analysis of these bases reads: y (`signed`,
       the paper's), or `both` y and its magnitude, which starts as good an
-      estimator of scales as that of Hyperprior. Files do not depend on it.
+      estimator of scales as that of Hyperprior. The format is the same.
   """
 
   base: str = "hyperprior"
@@ -90,6 +90,13 @@ class ModelConfig:
         f"model.{key}",
         value,
         " or ".join(map(repr, choices)),
+      )
+    if self.base == "hyperprior":
+      _check(
+        self.hyper_input == "signed",
+        "model.hyper_input",
+        self.hyper_input,
+        "left at 'signed' for model.base 'hyperprior', which reads |y|",
       )
 
 
@@ -291,6 +298,12 @@ class ExperimentConfig:
       "init_parts",
       self.init_parts,
       "'all', 'base' or 'transforms'",
+    )
+    _check(
+      bool(self.init_from) or self.init_parts == "all",
+      "init_parts",
+      self.init_parts,
+      "'all' where init_from is not set",
     )
     if self.train.distortion == "ms_ssim":
       _check(

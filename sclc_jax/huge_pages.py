@@ -11,11 +11,14 @@ faster still, but fragments: it doubled the memory of an all-level step.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import sys
 
 TUNABLE = "glibc.malloc.hugetlb"
+_DONE = "SCLC_JAX_RESTARTED"
+VARIABLES = ("GLIBC_TUNABLES", _DONE)  # of the environment, that it sets
 _MODE = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -26,7 +29,8 @@ def restart() -> None:
   has set the tunable, to 0 say.
   """
   tunables = os.environ.get("GLIBC_TUNABLES", "")
-  if TUNABLE in tunables or not sys.executable:
+  # The loader may drop the tunables of privileged programs: restart once.
+  if TUNABLE in tunables or _DONE in os.environ or not sys.executable:
     return
   try:
     mode = _MODE.read_text()
@@ -34,5 +38,7 @@ def restart() -> None:
     return
   if "[madvise]" not in mode:
     return
-  os.environ["GLIBC_TUNABLES"] = f"{tunables}:{TUNABLE}=1".lstrip(":")
-  os.execv(sys.executable, sys.orig_argv)
+  new = f"{tunables}:{TUNABLE}=1".lstrip(":")
+  env = os.environ | {"GLIBC_TUNABLES": new, _DONE: "1"}
+  with contextlib.suppress(OSError):
+    os.execve(sys.executable, sys.orig_argv, env)

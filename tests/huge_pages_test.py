@@ -16,6 +16,7 @@ print(os.environ.get("GLIBC_TUNABLES"), sys.argv[2:], sys.flags.dev_mode)
 
 def _output(mode_file, tunables: str) -> list[str]:
   env = os.environ | {"GLIBC_TUNABLES": tunables}
+  env.pop("SCLC_JAX_RESTARTED", None)
   command = [sys.executable, "-X", "dev", "-c", _CHILD, mode_file, "a b", "c"]
   done = subprocess.run(command, capture_output=True, text=True, env=env)
   assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ model; the first run warms the file cache and is not counted.
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -16,10 +17,12 @@ import time
 
 from common import photo
 
+from sclc_jax import huge_pages
+
 CODE = """
 import json, resource, sys
-from sclc_jax import cli
-status = cli.main(sys.argv[1:])
+from sclc_jax.__main__ import start
+status = start()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"peak_mib": peak}))
 sys.exit(status)
@@ -30,7 +33,8 @@ def run(*args: object) -> dict:
   """Runs one `sclc` command in a fresh process: seconds and peak MiB."""
   start = time.perf_counter()
   command = [sys.executable, "-c", CODE, *map(str, args)]
-  done = subprocess.run(command, capture_output=True, text=True)
+  env = {k: v for k, v in os.environ.items() if k not in huge_pages.VARIABLES}
+  done = subprocess.run(command, capture_output=True, text=True, env=env)
   if done.returncode:
     sys.exit(done.stderr[-2000:])
   seconds = time.perf_counter() - start

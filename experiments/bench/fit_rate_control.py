@@ -10,14 +10,13 @@ photographs; an evaluation set must not decide constants.
 from __future__ import annotations
 
 import argparse
-import pathlib
 
 import numpy as np
 import tqdm
 
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.control import STEPS_PER_LEVEL
-from sclc_jax.codec.images import SUFFIXES, load_image
+from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.rate_control import _Distortion
 from sclc_jax.metrics import psnr_db
 
@@ -30,9 +29,7 @@ def main() -> None:
   args = parser.parse_args()
   codec = load_codec(args.model)
   levels = range(1, codec.model.top_quality + 1)
-  paths = sorted(
-    p for p in pathlib.Path(args.images).rglob("*") if p.suffix in SUFFIXES
-  )
+  paths = find_images(args.images)
   chosen = paths[:: max(1, len(paths) // args.limit)][: args.limit]
   sizes, offsets = [], []
   for path in tqdm.tqdm(chosen):

@@ -11,7 +11,6 @@ plain compression of the same image at quality 4, both warm.
 from __future__ import annotations
 
 import argparse
-import pathlib
 import time
 
 import numpy as np
@@ -19,7 +18,7 @@ import tqdm
 from common import seconds
 
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.images import SUFFIXES, load_image
+from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.rate_control import KINDS, compress_to
 from sclc_jax.metrics import psnr_db
 
@@ -59,9 +58,7 @@ def main() -> None:
   parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
   args = parser.parse_args()
   codec = load_codec(args.model)
-  paths = sorted(
-    p for p in pathlib.Path(args.images).rglob("*") if p.suffix in SUFFIXES
-  )
+  paths = find_images(args.images)
   rows: dict[str, list] = {kind: [] for kind in args.kinds}
   for path in tqdm.tqdm(paths[: args.limit]):
     measure(codec, load_image(path), args.kinds, rows)

@@ -17,13 +17,14 @@ from sclc_jax.config import BASES, cpu_config_dict, sweep_points
 
 def get_sweep():
   points = {base: {"model.base": base} for base in BASES}
+  for base in BASES[1:]:
+    points[base]["model.hyper_input"] = "both"
   for base in BASES:
-    changes = {"model.base": base, "model.selective": False}
+    changes = {**points[base], "model.selective": False}
     points[f"{base}_without_selection"] = changes
   config = cpu_config_dict(N=64, M=160)
   config.init_from = "cpu-small"
   config.init_parts = "transforms"
-  config.model.hyper_input = "both"
   config.stages.base.steps = 0
   config.stages.quantization.steps = 300
   config.stages.selective.steps = 500

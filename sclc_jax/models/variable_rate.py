@@ -179,7 +179,8 @@ class VariableRate(nn.Module):
     if mask is not None:
       bits = bits * mask
     y_hat = self._fill(y_tilde, mask, mean, step) * inverse
-    return LevelOutput(self.synthesis(y_hat), bits.sum((1, 2, 3)), selected)
+    x_hat = self.synthesis(y_hat.astype(y.dtype))
+    return LevelOutput(x_hat, bits.sum((1, 2, 3)), selected)
 
   def _fill(self, y_tilde, mask, mean, step):
     """y_tilde, with what the decoder puts where nothing is selected."""
@@ -210,7 +211,7 @@ class VariableRate(nn.Module):
     return self.gaussian(side, known * inverse)
 
 
-def _uniform(keys: jax.Array, stream: int, shape: tuple[int, ...]):
+def _uniform(keys: jax.Array, stream: int | jax.Array, shape: tuple[int, ...]):
   """U(0, 1) of [B, *shape], each example from its own key."""
 
   def draw(key):

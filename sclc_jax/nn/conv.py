@@ -3,7 +3,7 @@
 Down and up are each other's transposes, so each one's gradient is written with
 the other. That matters on XLA:CPU, where the strided convolution is fast but
 the transposed one, and what autodiff makes of either, falls off the fast path
-by a factor of 4 to 20 (experiments/bench/conv_forms.py).
+by a factor of 4 to 20.
 """
 
 from __future__ import annotations

@@ -101,8 +101,8 @@ def merge(fresh: Any, old: Any) -> Any:
     if np.shape(fresh) != np.shape(old):
       raise ValueError(
         f"a parameter of shape {np.shape(old)} does not fit the model's "
-        f"{np.shape(fresh)}; model.base, .N and .M must equal init_from's "
-        "(.base need not where init_parts is 'transforms')."
+        f"{np.shape(fresh)}; model.base, .N, .M and .hyper_input must "
+        "equal init_from's (.N and .M alone where init_parts is 'transforms')."
       )
     return jnp.asarray(old, jnp.float32)
   return {

@@ -34,11 +34,10 @@ def sum_in_turn(
   Returns:
     The sum, and what is kept of the terms, stacked.
   """
-
-  total, kept = jnp.zeros(()), []
+  total, kept = None, []
   for x in _terms(xs):
     value, part = term(args, constants, x)
-    total += value
+    total = value if total is None else total + value
     kept.append(part)
   return total, _stack(kept)
 
@@ -49,10 +48,10 @@ def _forward(term, args, constants, xs):
   for x in _terms(xs):
     if total is not None:
       # The term has to wait for the gradient of the one before. XLA:CPU drops
-      # optimization_barrier before it orders anything; it keeps 0 * x, which
-      # may be NaN. (What is not finite makes the sum so in any case.)
+      # optimization_barrier before it orders anything, but not this zero.
       probe = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(total[1]))
-      args = jax.tree.map(lambda leaf, p=probe: leaf + 0 * p, args)
+      zero = 0 * jnp.where(jnp.isfinite(probe), probe, 0)
+      args = jax.tree.map(lambda a, z=zero: a + z.astype(a.dtype), args)
     (value, part), grads = gradient(args, constants, x)
     new = value, grads
     total = new if total is None else jax.tree.map(jnp.add, total, new)

@@ -152,6 +152,19 @@ def test_bfloat16_trains_as_float32_does(tmp_path):
   np.testing.assert_allclose(found, wanted, rtol=0.03)
 
 
+def test_bfloat16_trains_several_levels_of_all_stages(tmp_path):
+  def losses(precision):
+    config = dataclasses.replace(
+      _CONFIG, train=dataclasses.replace(_CONFIG.train, precision=precision)
+    )
+    train(config, tmp_path / precision, _batches, quiet=True)
+    with (tmp_path / precision / "log.csv").open() as file:
+      return np.array([float(row["loss"]) for row in csv.DictReader(file)])
+
+  wanted, found = losses("float32"), losses("bfloat16")
+  np.testing.assert_allclose(found, wanted, rtol=0.05)
+
+
 def test_best_state_of_the_last_stage_is_kept_and_survives_a_restart(tmp_path):
   config = from_dict(
     dataclasses.asdict(_CONFIG)

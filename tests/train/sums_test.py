@@ -43,8 +43,7 @@ def _peak_bytes(terms: int) -> int:
     return sum_in_turn(term, w, (), xs)[0]
 
   shapes = [
-    jax.ShapeDtypeStruct(shape, jnp.float32)
-    for shape in ((64, 64), (terms,))
+    jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((64, 64), (terms,))
   ]
   compiled = jax.jit(jax.grad(loss)).lower(*shapes).compile()
   return compiled.memory_analysis().temp_size_in_bytes
@@ -52,6 +51,19 @@ def _peak_bytes(terms: int) -> int:
 
 def test_memory_is_not_that_of_all_terms():
   assert _peak_bytes(8) < 3 * _peak_bytes(1)
+
+
+def test_arguments_keep_their_types():
+  def term(args, _, x):
+    return jnp.sum(args["a"].astype(jnp.float32) * x * args["b"]), ()
+
+  def loss(args):
+    return sum_in_turn(term, args, (), jnp.arange(3.0))[0]
+
+  args = {"a": jnp.ones(2, jnp.bfloat16), "b": jnp.ones(2)}
+  grads = jax.grad(loss)(args)
+  assert grads["a"].dtype == jnp.bfloat16 and grads["b"].dtype == jnp.float32
+  np.testing.assert_array_equal(grads["a"].astype(jnp.float32), [3, 3])
 
 
 def test_a_term_that_is_not_finite_makes_sum_and_gradient_so():
