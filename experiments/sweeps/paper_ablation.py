@@ -6,8 +6,8 @@
 
 The points differ in one thing each from the first, the paper's model; they
 start from the base model of cpu-small, so that what is compared is what stages
-2 and 3 add. A point takes two minutes on two CPU cores (all levels a step:
-six), and tells which way things go; for conclusions raise the steps. Whether
+2 and 3 add. A point takes three minutes on two CPU cores (all levels a step:
+eight), and tells which way things go; for conclusions raise the steps. Whether
 unselected elements decode to 0 or to their means is asked on the Mean-scale
 base, on the transforms of cpu-small, since the means of Hyperprior are 0: these
 two are compared with each other.

@@ -185,7 +185,9 @@ def scale_bias(start: str, N: int, M: int) -> Any:
 
   def bias(rng, shape, dtype=jnp.float32):
     del rng, shape
-    return jnp.asarray(_deviations(start, N, M), dtype)
+    if start == "xavier":
+      return jnp.zeros(M, dtype)
+    return jnp.asarray(wavelet.cascade(N, M)[1], dtype)
 
   return bias
 
@@ -202,12 +204,7 @@ def gaussian_inits(start: str, N: int, M: int) -> tuple[Any, Any]:
     return drawn if start == "xavier" else drawn.at[..., :M].set(0)
 
   def bias(rng, shape, dtype=jnp.float32):
-    del rng, shape
-    scales = jnp.asarray(_deviations(start, N, M), dtype)
+    scales = scale_bias(start, N, M)(rng, (M,), dtype)
     return jnp.concatenate([jnp.zeros(M, dtype), scales])
 
   return kernel, bias
-
-
-def _deviations(start: str, N: int, M: int) -> Any:
-  return jnp.zeros(M) if start == "xavier" else wavelet.cascade(N, M)[1]

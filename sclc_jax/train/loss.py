@@ -74,7 +74,8 @@ def rate_distortion(
     `ms_ssim` where that is trained on.
   """
   pixels = images.shape[1] * images.shape[2]
-  x = images.astype(jnp.float32) / 127.5 - 1.0
+  x_255 = images.astype(jnp.float32)
+  x = x_255 / 127.5 - 1.0
   distinct = lmbdas.shape[0] if model.config.adaptive else 1
   weight = distinct / levels.shape[0]
 
@@ -84,21 +85,21 @@ def rate_distortion(
   bits_z, shared = apply(params, x.astype(dtype), keys, method="shared")
 
   def level_loss(args, constants, drawn):
-    (params, shared, bits_z), (x, keys), (level, k) = args, constants, drawn
+    params, shared, bits_z = args
+    (x, x_255, keys), (level, k) = constants, drawn
     out = apply(params, shared, level, keys, k, method="level")
     error = (out.x_hat.astype(jnp.float32) - x) * 127.5
     lost = jnp.mean(error**2, axis=(1, 2, 3))  # [B]
     values = {"mse": lost, "selected": out.selected}
     if distortion == "ms_ssim":
-      original = (x + 1) * 127.5
-      values["ms_ssim"] = ms_ssim(original, original + error)
+      values["ms_ssim"] = ms_ssim(x_255, x_255 + error)
       lost = 1 - values["ms_ssim"]
     values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
     return weight * jnp.mean(lmbdas[level] * lost + bpp), values
 
   drawn = levels, jnp.arange(levels.shape[0])
   args = params, shared, bits_z
-  loss, values = sum_in_turn(level_loss, args, (x, keys), drawn)
+  loss, values = sum_in_turn(level_loss, args, (x, x_255, keys), drawn)
   one_hot = jax.nn.one_hot(levels, lmbdas.shape[0])  # [K, B, L]
 
   def per_level(values):
