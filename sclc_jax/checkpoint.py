@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import jax
 import orbax.checkpoint as ocp
 
 
@@ -43,12 +42,11 @@ class Checkpoints:
     )
 
   def restore(self, step: int, target: Any) -> tuple[Any, dict]:
-    """(state, meta) of a step; `target` gives structure, shapes and dtypes."""
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
+    """(state, meta) of a step; `target` is that of `jax.eval_shape`."""
     restored = self._manager.restore(
       step,
       args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()
+        state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
       ),
     )
     return restored["state"], restored["meta"]

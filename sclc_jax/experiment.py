@@ -202,7 +202,7 @@ def load_checkpoint(
     ValueError: there is no such checkpoint.
   """
   from sclc_jax.checkpoint import Checkpoints
-  from sclc_jax.train.loop import new_state, stages, trained_params
+  from sclc_jax.train.loop import restore_state, stages, trained_params
 
   folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
   if not folder.is_dir():
@@ -219,6 +219,6 @@ def load_checkpoint(
     )
   config = from_dict(checkpoints.meta(step)["config"])
   stage = next(s for s in stages(config) if step <= s.stop)
-  state, _ = checkpoints.restore(step, new_state(config, stage, None))
+  state = restore_state(checkpoints, step, config, stage)
   checkpoints.close()
   return stage_model(config, stage.name), trained_params(state)

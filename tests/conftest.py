@@ -2,12 +2,13 @@
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 import pytest
 import skimage.data
+from jax.experimental.compilation_cache import compilation_cache
 
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model_file import CodecModel, read_model
@@ -25,6 +26,20 @@ def compile_once(tmp_path_factory) -> None:
   }.items():
     jax.config.update(key, value)
     os.environ[key.upper()] = str(value)
+
+
+@pytest.fixture(scope="module")
+def compile_anew(compile_once) -> Iterator[None]:
+  """Reads no stored program; for training steps, which are large.
+
+  With JAX 0.12, reading one back on a CPU ended in a segmentation fault once
+  in some ten runs of these tests.
+  """
+  jax.config.update("jax_enable_compilation_cache", False)
+  compilation_cache.reset_cache()
+  yield
+  jax.config.update("jax_enable_compilation_cache", True)
+  compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from PIL import Image
 
 from sclc_jax import cli, experiment, load_codec
 
+pytestmark = pytest.mark.usefixtures("compile_anew")
+
 _SWEEP = """
 from sclc_jax.config import default_config_dict
 def get_sweep():

@@ -69,7 +69,7 @@ def training_step(
   config.train.precision = precision
   config = from_config_dict(config)
   stage = stages(config)[-1]
-  update = parallel.parallel(make_dispatch(config, stage, resident))
+  update = make_dispatch(config, stage, resident.cut if resident else None)
   state = parallel.replicate(new_state(config, stage, None))
   data = () if resident is None else resident.data
   indices = parallel.shard(np.arange(args.batch, dtype=np.int32))

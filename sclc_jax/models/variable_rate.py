@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -222,8 +223,11 @@ def _uniform(keys: jax.Array, stream: int | jax.Array, shape: tuple[int, ...]):
 
 def init_params(config: ModelConfig, seed: int):
   """Fresh float32 parameters of the model, a pure function of the seed."""
-  model = VariableRate(config)
-  key = jax.random.key(seed)
+  return _init(config, jax.random.key(seed))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(config: ModelConfig, key: jax.Array):
   x = jnp.zeros((1, 64, 64, 3))
   level = jnp.zeros(1, jnp.int32)
-  return jax.jit(model.init)(key, x, level, key[None])["params"]
+  return VariableRate(config).init(key, x, level, key[None])["params"]

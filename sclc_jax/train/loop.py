@@ -8,6 +8,7 @@ unbroken one would.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import signal
 import sys
@@ -127,6 +128,14 @@ def new_state(
   return state
 
 
+def restore_state(
+  checkpoints: Checkpoints, step: int, config: ExperimentConfig, stage: Stage
+) -> dict[str, Any]:
+  """The state that a run of `config` saved at `step`, which is of `stage`."""
+  target = jax.eval_shape(lambda: new_state(config, stage, None))
+  return checkpoints.restore(step, target)[0]
+
+
 def trained_params(state: dict[str, Any]) -> Any:
   """What a state offers for export: the averaged parameters if it has them."""
   return state.get("ema", state["params"])
@@ -211,21 +220,23 @@ class Resident:
   cut: Callable[[Any, jax.Array], jax.Array]
 
 
+# Kept for a run that goes on in the same process, as in a notebook.
+@functools.lru_cache(maxsize=len(STAGES))
 def make_dispatch(
-  config: ExperimentConfig, stage: Stage, resident: Resident | None
+  config: ExperimentConfig, stage: Stage, cut: Callable | None = None
 ) -> Callable:
-  """Several updates in one call, for pmap.
+  """Several updates in one call, on all devices; the state is donated.
 
   (state, data, batches, step, indices, stop) -> (state, sums): `batches` has
   one a step on its first axis, `step` is the first one's, and sums are over
-  the steps.
+  the steps. `cut` is that of `Resident`, whose data the call then takes.
   """
   step_fn = make_step(config, stage)
 
   def dispatch(state, data, batches, step, indices, stop):
     def body(state, numbered):
       offset, batch = numbered
-      images = resident.cut(data, batch) if resident else batch
+      images = cut(data, batch) if cut else batch
       return step_fn(state, images, step + offset, indices, stop)
 
     steps = batches.shape[0]
@@ -234,7 +245,7 @@ def make_dispatch(
     state, sums = jax.lax.scan(body, state, (jnp.arange(steps), batches))
     return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
-  return dispatch
+  return parallel.parallel(dispatch)
 
 
 class _Stop:
@@ -309,7 +320,7 @@ def train(
     stream=batches(step) if step < last else iter(()),
     examples=examples,
     resident=resident,
-    data=parallel.replicate(resident.data if resident else ()),
+    data=parallel.replicate(resident.data) if resident else (),
     checkpoints=checkpoints,
     meta=meta,
     log=TrainingLog(workdir, config, step, validator is not None)
@@ -332,11 +343,11 @@ def train(
     for stage in plan:
       if step > stage.stop or (step == stage.stop and step < last):
         if step == stage.stop:  # the next stage starts from this one's end
-          state, _ = checkpoints.restore(step, new_state(config, stage, None))
+          state = restore_state(checkpoints, step, config, stage)
           params = carried | state["params"]
         continue
       if step > stage.start:
-        state, _ = checkpoints.restore(step, new_state(config, stage, None))
+        state = restore_state(checkpoints, step, config, stage)
       else:
         state = new_state(config, stage, params)
       if step >= last:
@@ -383,7 +394,8 @@ def _run_stage(
   """Trains from `step` to `until`, or to a stop; returns (state, step)."""
   config, settings = run.config, run.config.train
   grid = settings.steps_per_dispatch
-  update = parallel.parallel(make_dispatch(config, stage, run.resident))
+  cut = run.resident.cut if run.resident else None
+  update = make_dispatch(config, stage, cut)
   lr = schedule(config, stage)
   skipped_before = int(state["skipped"])
   state = parallel.replicate(state)

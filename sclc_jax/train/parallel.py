@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import flax.jax_utils
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
@@ -85,8 +84,13 @@ def shard(array: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def replicate(tree: Any) -> Any:
-  """One copy a local device."""
-  return flax.jax_utils.replicate(tree, jax.local_devices())
+  """One copy a local device, laid out as what `parallel` returns.
+
+  In another layout it would have the step compiled twice.
+  """
+  local = np.arange(jax.local_device_count())
+  copy = jax.pmap(lambda _, tree: tree, axis_name=AXIS, in_axes=(0, None))
+  return copy(local, tree)
 
 
 def from_first_process(value: float) -> float:

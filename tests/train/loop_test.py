@@ -10,7 +10,13 @@ from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import from_dict
 from sclc_jax.train import device_data
 from sclc_jax.train.data import make_batches, open_folder
-from sclc_jax.train.loop import Resident, new_state, stages, train
+from sclc_jax.train.loop import (
+  Resident,
+  new_state,
+  restore_state,
+  stages,
+  train,
+)
 
 _CONFIG = from_dict(
   {
@@ -37,8 +43,7 @@ def _batches(step):
 def _final(workdir, config=_CONFIG, folder="checkpoints"):
   checkpoints = Checkpoints(workdir / folder)
   step = checkpoints.latest_step()
-  target = new_state(config, stages(config)[-1], None)
-  return step, checkpoints.restore(step, target)[0]
+  return step, restore_state(checkpoints, step, config, stages(config)[-1])
 
 
 @pytest.fixture(scope="module")
@@ -206,10 +211,10 @@ def test_non_finite_updates_are_skipped_and_counted(tmp_path, monkeypatch):
     return loss * np.nan, sums
 
   monkeypatch.setattr(loop, "rate_distortion", broken)
-  train(_CONFIG, tmp_path, _batches, stop_at=2, quiet=True)
-  checkpoints = Checkpoints(tmp_path / "checkpoints")
-  fresh = new_state(_CONFIG, stages(_CONFIG)[0], None)
-  state = checkpoints.restore(2, fresh)[0]
+  config = _base_only(steps=2)
+  train(config, tmp_path, _batches, quiet=True)
+  fresh = new_state(config, stages(config)[0], None)
+  _, state = _final(tmp_path, config)
   assert int(state["skipped"]) == 2
   jax.tree.map(np.testing.assert_array_equal, state["params"], fresh["params"])
 
