@@ -1,40 +1,41 @@
 """Hits a size or a PSNR: one analysis, then a search over the quality.
 
 Log-size is nearly linear in the quality, so a secant search inside a shrinking
-bracket ends after a few codings. A PSNR needs a synthesis, which is dear; its
-growth follows from the error of y, which is cheap, so that one synthesis is
-usually enough.
+bracket ends after a few codings. A PSNR needs a synthesis, which costs as much
+as the analysis; how PSNR goes on from there is predicted, with an error that is
+known, so that one synthesis is usually enough.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
+import pathlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sclc_jax.codec.codec import Analysis, Codec, without_alpha
+from sclc_jax.codec.codec import Codec, without_alpha
 from sclc_jax.codec.control import STEPS_PER_LEVEL
+from sclc_jax.codec.model_file import CodecModel
 from sclc_jax.metrics import psnr_db
 
 MAX_TRIALS = 6
 TOLERANCE = 0.01
 _DB_TOLERANCE = 0.05
-_TRUSTED = 20  # steps from a measured PSNR in which a predicted one will do
-_CREDIBLE_DB = 1.5
+_NOISE = 1e-3  # variance of a measured value about the levels' interpolation
+_TRUSTED_DB = 0.25  # standard deviation at which a predicted PSNR will do
 KINDS = ("bpp", "bytes", "max_bytes", "psnr")
 # Logarithm of the size at levels 1, 2, ... of 8 against the first, typically.
-_LOG_SIZE = (0.0, 0.41, 0.81, 1.16, 1.47, 1.72, 1.91, 2.1)
-# PSNR minus the latent SNR of `_Distortion`: its value at low quality, and how
-# far typical photos fall below it at levels 1, 2, ... of 8. How fast PSNR falls
-# behind, given how far it is, is much the same for all photos. Measured on
-# training photographs with the default model (bench/fit_rate_control.py).
-_LATENT_DB = 22.9
-_LAG_DB = (0.0, 0.1, 0.1, 0.1, 0.4, 1.0, 1.9, 3.0)
-_LAG_SLOPE = 0.2
-_SAMPLES = 4096  # positions of y that the latent SNR is taken from
+# Logarithm of the size at levels 1, 2, ... of 8 against the first, typically.
+MIDDLE = 4
+TYPICAL = pathlib.Path(__file__).with_name("typical_psnr.npz")
+_LOG_SIZE = (0.0, 0.39, 0.78, 1.14, 1.45, 1.74, 1.98, 2.19)
+# Mean and covariance, over photographs, of the log of bpp at level MIDDLE and
+# PSNR at all levels, with the fingerprint of the model. Both are those of the
+# default model on training photographs (experiments/bench/fit_rate_control.py).
+TYPICAL = pathlib.Path(__file__).with_name("typical_psnr.npz")
+MIDDLE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ def compress_to(
     image: uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
     kind: `bpp` or `bytes` (within 1 %), `max_bytes` (the best quality that
       fits), or `psnr` (dB; mostly within 0.1 dB, since the last step is
-      predicted where it is less than a third of a level).
+      predicted where that is sure enough).
     target: positive; a size includes alpha and metadata, a PSNR neither.
     metadata: see `Codec.compress`.
 
@@ -94,7 +95,9 @@ def compress_to(
 
   last = STEPS_PER_LEVEL * (codec.model.top_quality - 1)
   if kind == "psnr":
-    values = _search_psnr(measure, _Distortion(codec, analysis), target, last)
+    bare = dataclasses.replace(analysis, sections={})
+    bpp = 8 * len(codec.encode(bare, MIDDLE)) / pixels
+    values = _search_psnr(measure, _PsnrCurve(codec.model, bpp), target, last)
   else:
     values = _search(measure, kind, target, last)
   fits = values
@@ -167,112 +170,71 @@ def _search(
   return values
 
 
-class _Distortion:
-  """PSNR by quality, from the error of a sample of y and few measurements."""
+class _PsnrCurve:
+  """PSNR of a photo at the steps in [0, last], as far as it is known.
 
-  def __init__(self, codec: Codec, analysis: Analysis):
-    rows, columns, channels = analysis.y.shape
-    every = max(1, math.isqrt(rows * columns // _SAMPLES))
-    sample = np.s_[::every, ::every]
-    self._model = codec.model
-    self._y = analysis.y[sample]
-    self._importance = None
-    if analysis.importance is not None:
-      self._importance = analysis.importance[sample]
-    self._pixels = 3 * 256 * self._y.size / channels
-    self._known: dict[int, float] = {}
+  Photos' curves are taken for draws from a Gaussian; each measured value
+  conditions it. The size at one quality comes first: it costs next to nothing
+  and tells much, as photos that need few bits come out clean. Of models other
+  than that of the constants nothing is trusted that was not measured.
+  """
 
-  def latent_db(self, step: int) -> float:
-    """SNR of y, in units of the finest step, against the pixels' number."""
-    if step not in self._known:
-      qv, iqv = self._model.steps[:, step]
-      mask = self._model.control.mask(self._importance, step, self._y.shape)
-      error = self._y - np.where(mask, np.round(self._y / qv) * iqv, 0)
-      error /= self._model.steps[0, -1]
-      mean = float(np.vdot(error, error)) / self._pixels
-      self._known[step] = -10 * math.log10(mean + 1e-9)
-    return self._known[step]
+  def __init__(self, model: CodecModel, bpp: float):
+    with np.load(TYPICAL) as typical:
+      mean, covariance = typical["mean"], typical["covariance"]
+      own = typical["fingerprint"].tobytes() == model.fingerprint
+    self._least = 0.0 if own else math.inf
+    last = STEPS_PER_LEVEL * (model.top_quality - 1)
+    levels = np.linspace(0, last, len(mean) - 1)
+    curve = [
+      np.interp(np.arange(last + 1), levels, e) for e in np.eye(len(levels))
+    ]
+    spread = np.zeros((last + 2, len(mean)))  # of level values over the steps
+    spread[0, 0] = 1
+    spread[1:, 1:] = np.transpose(curve)
+    self._mean = spread @ mean
+    self._factor = spread @ np.linalg.cholesky(covariance)
+    self._known = {0: math.log(bpp)}
 
-  def typical(self, step: int) -> float:
-    """PSNR of a typical photo, dB."""
-    return self.latent_db(step) + _LATENT_DB - self._typical_lag(step)
+  def learn(self, step: int, psnr: float) -> None:
+    """Takes a measured value in."""
+    self._known[1 + step] = psnr
 
-  def predict(self, step: int, known: int, psnr: float) -> float:
-    """PSNR at a step, from that at a known one, dB."""
-    start, end = self.latent_db(known), self.latent_db(step)
-    offset = _LATENT_DB
-    if not self.is_credible(known, psnr):
-      offset = psnr - start + self._typical_lag(known)
-    pieces = 16
-    for i in range(pieces):
-      latent = start + (end - start) * i / pieces
-      lag = max(latent + offset - psnr, 0)
-      psnr += 10 ** (-_LAG_SLOPE * lag) * (end - start) / pieces
-    return psnr
+  def predict(self) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the PSNR at each step, dB.
 
-  def between(self, step: int, low: int, high: int, values) -> float:
-    """PSNR at a step between two known ones, linear in the latent SNR."""
-    ends = [self.latent_db(known) for known in (low, high)]
-    psnr = [values[low], values[high]]
-    return float(np.interp(self.latent_db(step), ends, psnr))
-
-  def is_credible(self, known: int, psnr: float) -> bool:
-    """Whether the constants above suit this model and photo."""
-    return abs(psnr - self.typical(known)) <= _CREDIBLE_DB
-
-  def is_trusted(self, step: int, known: int, psnr: float) -> bool:
-    """Whether a prediction from a known PSNR will do.
-
-    What is not selected counts as 0 here: wrong for models with a mean.
+    The deviation grows where the photo turns out to be unlike those that the
+    constants come from.
     """
-    return (
-      abs(step - known) <= _TRUSTED
-      and self.is_credible(known, psnr)
-      and not self._model.control.signed
+    rows = list(self._known)
+    known = self._factor[rows]
+    precision = np.linalg.inv(known @ known.T + _NOISE * np.eye(len(rows)))
+    off = np.array(list(self._known.values())) - self._mean[rows]
+    gain = self._factor[1:] @ known.T @ precision
+    mean = self._mean[1:] + gain @ off
+    left = np.square(self._factor[1:]).sum(1) - np.sum(
+      gain * (self._factor[1:] @ known.T), 1
     )
-
-  def _typical_lag(self, step: int) -> float:
-    levels = np.linspace(0, 1, len(_LAG_DB))
-    place = step / (STEPS_PER_LEVEL * (self._model.top_quality - 1))
-    return float(np.interp(place, levels, _LAG_DB))
+    unlike = max(1.0, float(off @ precision @ off) / len(rows))
+    return mean, np.sqrt(np.maximum(left, 0) * unlike) + self._least
 
 
 def _search_psnr(
-  measure: Callable[[int], float],
-  distortion: _Distortion,
-  target: float,
-  last: int,
+  measure: Callable[[int], float], curve: _PsnrCurve, target: float, last: int
 ) -> dict[int, float]:
   """PSNR by step in [0, last]; only the last may be predicted, if trusted."""
-
-  def solve(curve: Callable[[int], float], low: int, high: int) -> int:
-    while high - low > 1:
-      middle = (low + high) // 2
-      if curve(middle) < target:
-        low = middle
-      else:
-        high = middle
-    return min((low, high), key=lambda s: abs(curve(s) - target))
-
   values: dict[int, float] = {}
   low, high = -1, last + 1  # measured steps below and above, or none yet
-  step = solve(distortion.typical, 0, last)
-  while len(values) < MAX_TRIALS:
-    values[step] = value = measure(step)
-    if _near("psnr", value, target):
+  while len(values) < MAX_TRIALS and high - low > 1:
+    mean, deviation = curve.predict()
+    inside = slice(low + 1, high)
+    step = low + 1 + int(np.argmin(np.abs(mean[inside] - target)))
+    if values and 0 < step < last and deviation[step] <= _TRUSTED_DB:
+      values[step] = float(mean[step])
       break
-    low, high = (step, high) if value < target else (low, step)
-    if high - low <= 1:
+    values[step] = measure(step)
+    if _near("psnr", values[step], target):
       break
-    known = step
-    if low in values and high in values:
-      curve = functools.partial(
-        distortion.between, low=low, high=high, values=dict(values)
-      )
-    else:
-      curve = functools.partial(distortion.predict, known=known, psnr=value)
-    step = solve(curve, max(low + 1, 0), min(high - 1, last))
-    if 0 < step < last and distortion.is_trusted(step, known, value):
-      values[step] = curve(step)
-      break
+    curve.learn(step, values[step])
+    low, high = (step, high) if values[step] < target else (low, step)
   return values

@@ -54,13 +54,22 @@ def test_psnr_is_reached(shipped, photo):
   assert abs(found - hit.value) <= 0.1 and abs(found - target) <= 0.1
 
 
+def test_the_typical_curve_is_that_of_the_default_model(shipped):
+  with np.load(rate_control.TYPICAL) as typical:
+    assert typical["fingerprint"].tobytes() == shipped.model.fingerprint
+
+
 @pytest.mark.parametrize("error", [-3, 3])
 @pytest.mark.parametrize("quality", [1.2, 4, 7.9])
-def test_psnr_is_reached_though_the_typical_curve_is_far_off(
-  shipped, photo, monkeypatch, error, quality
+def test_psnr_is_reached_though_the_typical_curve_is_another_model_s(
+  shipped, photo, monkeypatch, tmp_path, error, quality
 ):
-  right = rate_control._LATENT_DB
-  monkeypatch.setattr(rate_control, "_LATENT_DB", right + error)
+  with np.load(rate_control.TYPICAL) as typical:
+    constants = dict(typical)
+  constants["mean"][1:] += error
+  constants["fingerprint"] += 1
+  np.savez(tmp_path / "typical.npz", **constants)
+  monkeypatch.setattr(rate_control, "TYPICAL", tmp_path / "typical.npz")
   target = psnr_db(photo, shipped.decompress(shipped.compress(photo, quality)))
   hit = compress_to(shipped, photo, "psnr", target)
   found = psnr_db(photo, shipped.decompress(hit.data))
