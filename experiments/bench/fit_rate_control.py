@@ -3,8 +3,8 @@
     python experiments/bench/fit_rate_control.py --images PHOTOS [--limit 150]
 
 Codes the photographs at every level with the default model. Writes mean and
-covariance of (log bpp at the middle level, PSNR at all levels) where rate
-control reads them, and prints the typical growth of the logarithm of the size.
+covariance of (log bpp at SIZED levels, PSNR at all levels) where rate control
+reads them, and prints the typical growth of the logarithm of the size.
 Give training photographs; an evaluation set must not decide constants.
 """
 
@@ -17,7 +17,7 @@ import tqdm
 
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.images import find_images, load_image
-from sclc_jax.codec.rate_control import MIDDLE, TYPICAL
+from sclc_jax.codec.rate_control import SIZED, TYPICAL
 from sclc_jax.metrics import psnr_db
 
 
@@ -44,7 +44,8 @@ def main() -> None:
   log_bpp = np.array(log_bpp)
   growth = np.median(log_bpp - log_bpp[:, :1], 0)
   print("_LOG_SIZE", np.round(growth, 2).tolist())
-  rows = np.column_stack([log_bpp[:, levels.index(MIDDLE)], psnr])
+  sized = [levels.index(level) for level in SIZED]
+  rows = np.column_stack([log_bpp[:, sized], psnr])
   np.savez(
     args.output,
     fingerprint=np.frombuffer(codec.model.fingerprint, np.uint8),

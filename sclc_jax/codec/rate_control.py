@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -28,14 +28,14 @@ _TRUSTED_DB = 0.25  # standard deviation at which a predicted PSNR will do
 KINDS = ("bpp", "bytes", "max_bytes", "psnr")
 # Logarithm of the size at levels 1, 2, ... of 8 against the first, typically.
 # Logarithm of the size at levels 1, 2, ... of 8 against the first, typically.
-MIDDLE = 4
+SIZED = (3, 7)
 TYPICAL = pathlib.Path(__file__).with_name("typical_psnr.npz")
 _LOG_SIZE = (0.0, 0.39, 0.78, 1.14, 1.45, 1.74, 1.98, 2.19)
-# Mean and covariance, over photographs, of the log of bpp at level MIDDLE and
+# Mean and covariance, over photographs, of the log of bpp at SIZED levels and
 # PSNR at all levels, with the fingerprint of the model. Both are those of the
 # default model on training photographs (experiments/bench/fit_rate_control.py).
 TYPICAL = pathlib.Path(__file__).with_name("typical_psnr.npz")
-MIDDLE = 4
+SIZED = (3, 7)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def compress_to(
   last = STEPS_PER_LEVEL * (codec.model.top_quality - 1)
   if kind == "psnr":
     bare = dataclasses.replace(analysis, sections={})
-    bpp = 8 * len(codec.encode(bare, MIDDLE)) / pixels
+    bpp = [8 * len(codec.encode(bare, level)) / pixels for level in SIZED]
     values = _search_psnr(measure, _PsnrCurve(codec.model, bpp), target, last)
   else:
     values = _search(measure, kind, target, last)
@@ -174,31 +174,31 @@ class _PsnrCurve:
   """PSNR of a photo at the steps in [0, last], as far as it is known.
 
   Photos' curves are taken for draws from a Gaussian; each measured value
-  conditions it. The size at one quality comes first: it costs next to nothing
-  and tells much, as photos that need few bits come out clean. Of models other
-  than that of the constants nothing is trusted that was not measured.
+  conditions it. The sizes at two qualities come first: they cost little and
+  tell much, as photos that need few bits come out clean. Of models other than
+  that of the constants nothing is trusted that was not measured.
   """
 
-  def __init__(self, model: CodecModel, bpp: float):
+  def __init__(self, model: CodecModel, bpp: Sequence[float]):
     with np.load(TYPICAL) as typical:
       mean, covariance = typical["mean"], typical["covariance"]
       own = typical["fingerprint"].tobytes() == model.fingerprint
     self._least = 0.0 if own else math.inf
     last = STEPS_PER_LEVEL * (model.top_quality - 1)
-    levels = np.linspace(0, last, len(mean) - 1)
-    curve = [
-      np.interp(np.arange(last + 1), levels, e) for e in np.eye(len(levels))
-    ]
-    spread = np.zeros((last + 2, len(mean)))  # of level values over the steps
-    spread[0, 0] = 1
-    spread[1:, 1:] = np.transpose(curve)
+    sizes = len(bpp)
+    levels = np.linspace(0, last, len(mean) - sizes)
+    spread = np.zeros((sizes + last + 1, len(mean)))  # of levels over the steps
+    spread[:sizes, :sizes] = np.eye(sizes)
+    for column, one in enumerate(np.eye(len(levels)), start=sizes):
+      spread[sizes:, column] = np.interp(np.arange(last + 1), levels, one)
     self._mean = spread @ mean
     self._factor = spread @ np.linalg.cholesky(covariance)
-    self._known = {0: math.log(bpp)}
+    self._known = dict(enumerate(np.log(bpp)))
+    self._first = sizes  # row of step 0
 
   def learn(self, step: int, psnr: float) -> None:
     """Takes a measured value in."""
-    self._known[1 + step] = psnr
+    self._known[self._first + step] = psnr
 
   def predict(self) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the PSNR at each step, dB.
@@ -207,14 +207,12 @@ class _PsnrCurve:
     constants come from.
     """
     rows = list(self._known)
-    known = self._factor[rows]
+    known, steps = self._factor[rows], self._factor[self._first :]
     precision = np.linalg.inv(known @ known.T + _NOISE * np.eye(len(rows)))
     off = np.array(list(self._known.values())) - self._mean[rows]
-    gain = self._factor[1:] @ known.T @ precision
-    mean = self._mean[1:] + gain @ off
-    left = np.square(self._factor[1:]).sum(1) - np.sum(
-      gain * (self._factor[1:] @ known.T), 1
-    )
+    gain = steps @ known.T @ precision
+    mean = self._mean[self._first :] + gain @ off
+    left = np.square(steps).sum(1) - np.sum(gain * (steps @ known.T), 1)
     unlike = max(1.0, float(off @ precision @ off) / len(rows))
     return mean, np.sqrt(np.maximum(left, 0) * unlike) + self._least
 
