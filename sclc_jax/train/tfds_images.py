@@ -62,8 +62,9 @@ def open_tfds(text: str) -> TfdsImages:
       decoders={features[0]: tfds.decode.SkipDecoding()},
     )
   except (ValueError, NotImplementedError, OSError) as error:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
     raise ValueError(
-      f"data.source tfds:{text} cannot be read ({str(error).splitlines()[0]}); "
+      f"data.source tfds:{text} cannot be read ({reason}); "
       "prepare it where TensorFlow is installed by tfds.builder(NAME, "
       "file_format='array_record').download_and_prepare()."
     ) from None
