@@ -65,13 +65,15 @@ class LatentCoder:
       Of the selected elements, in coding order, table index and symbol, int32
       [n].
     """
-    return self._walk(side, mask, step, self._quantizer(y), False)[:2]
+    code = self._quantizer(y)
+    return self._walk(side, mask, step, code, reconstruct=False)[:2]
 
   def reconstruct(
     self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, step
   ) -> np.ndarray:
     """The y_hat that `decode` will give for y, float32 [h, w, M]."""
-    return self._walk(side, mask, step, self._quantizer(y), True)[2]
+    code = self._quantizer(y)
+    return self._walk(side, mask, step, code, indexed=False)[2]
 
   def decode(
     self, data: bytes, side: np.ndarray, mask: np.ndarray, step
@@ -88,14 +90,15 @@ class LatentCoder:
       del positions, chosen, normal, at
       return read(index)
 
-    return self._walk(side, mask, step, decode, True)
+    return self._walk(side, mask, step, decode)
 
-  def _walk(self, side, mask, step, code, reconstruct):
+  def _walk(self, side, mask, step, code, indexed=True, reconstruct=True):
     """Runs over the groups, which encoder and decoder must do alike.
 
     `code` gives the symbols of a group from (positions, chosen, normal, index,
     at): raster numbers; the mask there; the means divided by QV, or None; the
-    table index of the chosen elements; the quality step there.
+    table index of the chosen elements; the quality step there. Without
+    `indexed` the indexes, without `reconstruct` y_hat are not made.
     """
     h, w, channels = mask.shape
     side, chosen = side.reshape(h * w, -1), mask.reshape(h * w, -1)
@@ -115,7 +118,8 @@ class LatentCoder:
       if mean is not None:
         normal = self._control.normal_mean(mean, at)
       new = slice(done, done + np.count_nonzero(here))
-      index[new] = self._control.index(scale, here, at)
+      if indexed:
+        index[new] = self._control.index(scale, here, at)
       symbols[new] = code(group, here, normal, index[new], at)
       done = new.stop
       if context is not None or (reconstruct and normal is not None):
