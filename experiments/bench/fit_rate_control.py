@@ -3,7 +3,7 @@
     python experiments/bench/fit_rate_control.py --images PHOTOS [--limit 150]
 
 Codes the photographs at every level with the default model. Writes mean and
-covariance of (log bpp at SIZED levels, PSNR at all levels) where rate control
+covariance of (log bpp at two levels, PSNR at all levels) where rate control
 reads them, and prints the typical growth of the logarithm of the size.
 Give training photographs; an evaluation set must not decide constants.
 """
@@ -44,7 +44,7 @@ def main() -> None:
   log_bpp = np.array(log_bpp)
   growth = np.median(log_bpp - log_bpp[:, :1], 0)
   print("_LOG_SIZE", np.round(growth, 2).tolist())
-  sized = [levels.index(level) for level in SIZED]
+  sized = [round(place * (len(levels) - 1)) for place in SIZED]
   rows = np.column_stack([log_bpp[:, sized], psnr])
   np.savez(
     args.output,

@@ -26,16 +26,14 @@ _DB_TOLERANCE = 0.05
 _NOISE = 1e-3  # variance of a measured value about the levels' interpolation
 _TRUSTED_DB = 0.25  # standard deviation at which a predicted PSNR will do
 KINDS = ("bpp", "bytes", "max_bytes", "psnr")
-# Logarithm of the size at levels 1, 2, ... of 8 against the first, typically.
-# Logarithm of the size at levels 1, 2, ... of 8 against the first, typically.
-SIZED = (3, 7)
-TYPICAL = pathlib.Path(__file__).with_name("typical_psnr.npz")
+# Both of the following are those of the default model on training photographs
+# (experiments/bench/fit_rate_control.py). Logarithm of the size at levels 1, 2,
+# ... of 8 against the first, typically:
 _LOG_SIZE = (0.0, 0.39, 0.78, 1.14, 1.45, 1.74, 1.98, 2.19)
-# Mean and covariance, over photographs, of the log of bpp at SIZED levels and
-# PSNR at all levels, with the fingerprint of the model. Both are those of the
-# default model on training photographs (experiments/bench/fit_rate_control.py).
+# Mean and covariance, over photographs, of the log of bpp at the places SIZED
+# between lowest and highest quality and PSNR at all levels; the fingerprint.
 TYPICAL = pathlib.Path(__file__).with_name("typical_psnr.npz")
-SIZED = (3, 7)
+SIZED = (2 / 7, 6 / 7)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +94,8 @@ def compress_to(
   last = STEPS_PER_LEVEL * (codec.model.top_quality - 1)
   if kind == "psnr":
     bare = dataclasses.replace(analysis, sections={})
-    bpp = [8 * len(codec.encode(bare, level)) / pixels for level in SIZED]
+    sized = [1 + round(place * last) / STEPS_PER_LEVEL for place in SIZED]
+    bpp = [8 * len(codec.encode(bare, quality)) / pixels for quality in sized]
     values = _search_psnr(measure, _PsnrCurve(codec.model, bpp), target, last)
   else:
     values = _search(measure, kind, target, last)

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec import rate_control
-from sclc_jax.codec.codec import load_codec
+from sclc_jax.codec.codec import Codec, load_codec
+from sclc_jax.codec.model_file import freeze
 from sclc_jax.codec.rate_control import MAX_TRIALS, compress_to
+from sclc_jax.config import ModelConfig
 from sclc_jax.metrics import psnr_db
+from sclc_jax.models.variable_rate import init_params
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,17 @@ def test_psnr_is_reached_though_the_typical_curve_is_another_model_s(
   hit = compress_to(shipped, photo, "psnr", target)
   found = psnr_db(photo, shipped.decompress(hit.data))
   assert abs(found - target) <= 0.1 and hit.trials <= MAX_TRIALS
+
+
+def test_psnr_is_reached_by_an_untrained_model_of_three_levels(photo):
+  config = ModelConfig(
+    N=8, M=48, levels=3, init="wavelet", table_init="geometric"
+  )
+  codec = Codec(freeze(config, init_params(config, 0)))
+  target = psnr_db(photo, codec.decompress(codec.compress(photo, 2.2)))
+  hit = compress_to(codec, photo, "psnr", target)
+  found = psnr_db(photo, codec.decompress(hit.data))
+  assert found == hit.value and abs(found - target) <= 0.05
 
 
 def test_psnr_counts_neither_alpha_nor_metadata(shipped, photo):
