@@ -40,8 +40,8 @@ def step_gflop(N: int, M: int, batch: int, size: int, levels: int) -> float:
   The first convolution needs no gradient of its input; that is left in.
   """
   p = (size // 2) ** 2
-  synthesis = p * (25 * 3 * N) + p / 4 * (25 * N * N + N * N)
-  synthesis += p / 16 * (25 * N * N + N * N) + p / 64 * (25 * N * M + N * N)
+  synthesis = p * (25 * 3 * N + N * N) + p / 4 * (25 * N * N + N * N)
+  synthesis += p / 16 * (25 * N * N + N * N) + p / 64 * (25 * N * M)
   analysis = synthesis
   hyper = p / 64 * (9 * M * N + 9 * N * M + N * M)
   hyper += p / 256 * 25 * N * N * 2 + p / 1024 * 25 * N * N * 2
