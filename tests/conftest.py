@@ -32,8 +32,7 @@ def compile_once(tmp_path_factory) -> None:
 def compile_anew(compile_once) -> Iterator[None]:
   """Reads no stored program; for training steps, which are large.
 
-  With JAX 0.12, reading one back on a CPU ended in a segmentation fault once
-  in some ten runs of these tests.
+  With JAX 0.12, reading one back on a CPU once ended in a segmentation fault.
   """
   jax.config.update("jax_enable_compilation_cache", False)
   compilation_cache.reset_cache()
