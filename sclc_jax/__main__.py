@@ -1,13 +1,13 @@
-"""`sclc`, and `python -m sclc_jax`: the command line, with huge pages."""
+"""`sclc`, and `python -m sclc_jax`: the command line, with malloc tuned."""
 
 import sys
 
-from sclc_jax import huge_pages
+from sclc_jax import malloc
 
 
 def start() -> int:
   """Runs the command line; its modules load after the restart alone."""
-  huge_pages.restart()
+  malloc.restart()
   from sclc_jax import cli
 
   return cli.main()

@@ -124,8 +124,8 @@ def main() -> None:
         command = ("code", "--image", file.name, "--arch", arch, *sizes)
         command += ("--repeats", 1 if arch == "mbt2018" else args.repeats)
         script = "peer_compressai.py"
-        huge = args.peer_huge_pages
-        found.append(run_json(args.peer_python, script, *command, huge=huge))
+        tuned = {"tunables": args.peer_tunables}
+        found.append(run_json(args.peer_python, script, *command, **tuned))
       for base, found in runs.items():
         found.append(run_json(sys.executable, __file__, *mine, "--base", base))
   print("codec          selected     bytes  encode_s  decode_s  entropy_s")

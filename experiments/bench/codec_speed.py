@@ -62,7 +62,7 @@ def main() -> None:
           "--arch",
           args.arch,
           *sizes,
-          huge=args.peer_huge_pages,
+          tunables=args.peer_tunables,
         )  # fmt: skip
       )
       runs["sclc_jax"].append(

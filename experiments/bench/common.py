@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from sclc_jax import huge_pages  # isort: skip (it sets up BLAS, before NumPy)
+from sclc_jax import malloc  # isort: skip (it sets up BLAS, before NumPy)
 import numpy as np
 
-huge_pages.restart()  # as `sclc` runs
+malloc.restart()  # as `sclc` runs
+UNTUNED = "glibc.malloc.hugetlb=0"  # as malloc comes
 HERE = pathlib.Path(__file__).parent
 
 
@@ -106,13 +107,14 @@ def add_peer(parser: argparse.ArgumentParser) -> None:
   """Adds the flags for what measures CompressAI."""
   parser.add_argument("--peer-python", help="with torch and compressai")
   parser.add_argument(
-    "--peer-huge-pages", action="store_true",
-    help="give the peer the huge pages that sclc takes",
+    "--tune-peer", dest="peer_tunables", action="store_const",
+    const=malloc.TUNABLES, default=UNTUNED,
+    help="give the peer the malloc that sclc takes",
   )  # fmt: skip
 
 
 def run_json(
-  python: str, script: str, *args: object, huge: bool = True
+  python: str, script: str, *args: object, tunables: str = malloc.TUNABLES
 ) -> dict:
   """Runs a sibling script in its own process; its last line is JSON.
 
@@ -120,10 +122,10 @@ def run_json(
     python: its interpreter.
     script: beside this one.
     *args: of the script.
-    huge: gives the process huge pages.
+    tunables: of its malloc.
   """
   command = [python, str(HERE / script), *map(str, args)]
-  env = os.environ | {"GLIBC_TUNABLES": f"{huge_pages.TUNABLE}={int(huge)}"}
+  env = os.environ | {"GLIBC_TUNABLES": tunables}
   done = subprocess.run(command, capture_output=True, text=True, env=env)
   if done.returncode:
     sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

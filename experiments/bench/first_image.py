@@ -17,7 +17,7 @@ import time
 
 from common import photo
 
-from sclc_jax import huge_pages
+from sclc_jax import malloc
 
 CODE = """
 import json, resource, sys
@@ -33,7 +33,7 @@ def run(*args: object) -> dict:
   """Runs one `sclc` command in a fresh process: seconds and peak MiB."""
   start = time.perf_counter()
   command = [sys.executable, "-c", CODE, *map(str, args)]
-  env = {k: v for k, v in os.environ.items() if k not in huge_pages.VARIABLES}
+  env = {k: v for k, v in os.environ.items() if k not in malloc.VARIABLES}
   done = subprocess.run(command, capture_output=True, text=True, env=env)
   if done.returncode:
     sys.exit(done.stderr[-2000:])

@@ -121,7 +121,7 @@ def main() -> None:
         "peer_compressai.py",
         "train",
         *sizes,
-        huge=args.peer_huge_pages,
+        tunables=args.peer_tunables,
       )
     )
     for levels in (1, 8):

@@ -188,14 +188,20 @@ class Codec:
     self, analysis: Analysis, quality: float | np.ndarray = 4.0
   ) -> np.ndarray:
     """The picture that `decompress` will give, without alpha or coding."""
+    y_hat = self.y_hat(analysis, quality)
+    return self.transforms.synthesis(
+      y_hat, analysis.height, analysis.width, analysis.colour
+    )
+
+  def y_hat(
+    self, analysis: Analysis, quality: float | np.ndarray = 4.0
+  ) -> np.ndarray:
+    """The y_hat that a file of this quality decodes to, float32 [h, w, M]."""
     step, found = self._quality_steps(quality, analysis.height, analysis.width)
     if found is not None:
       step = found.steps()
     mask = self.mask(analysis, quality)
-    y_hat = self._latents.reconstruct(analysis.y, analysis.side, mask, step)
-    return self.transforms.synthesis(
-      y_hat, analysis.height, analysis.width, analysis.colour
-    )
+    return self._latents.reconstruct(analysis.y, analysis.side, mask, step)
 
   def compress(
     self,

@@ -337,6 +337,18 @@ def shipped_models() -> dict[str, pathlib.Path]:
   }
 
 
+def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
+  """Name and model of the shipped one that has this fingerprint, if any."""
+  import safetensors
+
+  for name, path in shipped_models().items():
+    with safetensors.safe_open(str(path), "numpy") as file:
+      meta = json.loads(file.metadata()["sclcm"])
+    if meta["fingerprint"] == fingerprint.hex():
+      return name, read_model(path)
+  return None
+
+
 def find_model(path_or_name: str | None = None) -> CodecModel:
   """A model by path or shipped name; the default one without either."""
   shipped = shipped_models()

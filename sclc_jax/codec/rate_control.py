@@ -11,37 +11,37 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sclc_jax.codec.codec import Codec, without_alpha
+from sclc_jax.codec.codec import Analysis, Codec, without_alpha
 from sclc_jax.codec.control import STEPS_PER_LEVEL
-from sclc_jax.codec.model_file import CodecModel
 from sclc_jax.metrics import psnr_db
 
 MAX_TRIALS = 6
 TOLERANCE = 0.01
 _DB_TOLERANCE = 0.05
 _NOISE = 1e-3  # variance of a measured value about the levels' interpolation
-_TRUSTED_DB = 0.25  # standard deviation at which a predicted PSNR will do
+_TRUSTED_DB = 0.2  # standard deviation at which a predicted PSNR will do
 KINDS = ("bpp", "bytes", "max_bytes", "psnr")
 # Both of the following are those of the default model on training photographs
 # (experiments/bench/fit_rate_control.py). Logarithm of the size at levels 1, 2,
 # ... of 8 against the first, typically:
-_LOG_SIZE = (0.0, 0.39, 0.78, 1.14, 1.45, 1.74, 1.98, 2.19)
-# Mean and covariance, over photographs, of the log of bpp at the places SIZED
-# between lowest and highest quality and PSNR at all levels; the fingerprint.
+_LOG_SIZE = (0.0, 0.39, 0.78, 1.14, 1.45, 1.72, 1.95, 2.17)
+# Of a photo, at the places PROBED between lowest and highest quality: log of
+# bpp, then PSNR as guessed from y_hat; then PSNR at all levels. Mean and
+# covariance of these over photographs; what the guess weighs; the fingerprint.
 TYPICAL = pathlib.Path(__file__).with_name("typical_psnr.npz")
-SIZED = (2 / 7, 6 / 7)
+PROBED = (2 / 7, 6 / 7)
 
 
 @dataclasses.dataclass(frozen=True)
 class Hit:
-  """A file near the target: its bytes, quality, value reached, and codings.
+  """A file near the target: its bytes, quality, value reached, and trials.
 
-  A PSNR may be predicted from that of a nearby quality; see `compress_to`. A
-  coding that only gave a PSNR counts too, though no bytes were made of it.
+  A trial is a coding; of a PSNR, a synthesis, or its prediction (see
+  `compress_to`), and the two codings that are probed first do not count.
   """
 
   data: bytes
@@ -69,7 +69,7 @@ def compress_to(
     metadata: see `Codec.compress`.
 
   Returns:
-    The nearest of at most 6 codings.
+    The nearest of at most 6 trials.
 
   Raises:
     ValueError: the model cannot reach the target with this image; the message
@@ -93,10 +93,7 @@ def compress_to(
 
   last = STEPS_PER_LEVEL * (codec.model.top_quality - 1)
   if kind == "psnr":
-    bare = dataclasses.replace(analysis, sections={})
-    sized = [1 + round(place * last) / STEPS_PER_LEVEL for place in SIZED]
-    bpp = [8 * len(codec.encode(bare, quality)) / pixels for quality in sized]
-    values = _search_psnr(measure, _PsnrCurve(codec.model, bpp), target, last)
+    values = _search_psnr(measure, _PsnrCurve(codec, analysis), target, last)
   else:
     values = _search(measure, kind, target, last)
   fits = values
@@ -169,31 +166,64 @@ def _search(
   return values
 
 
+def latent_error(
+  codec: Codec, analysis: Analysis, quality: float
+) -> np.ndarray:
+  """Squared error of y_hat by channel, over the pixels; float64 [M]."""
+  error = analysis.y - codec.y_hat(analysis, quality)
+  total = np.einsum("hwc,hwc->c", error, error, dtype=np.float64)
+  return total / (analysis.height * analysis.width)
+
+
+def guessed_psnr(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+  """PSNR in dB that errors of y_hat will have in the picture, roughly.
+
+  Args:
+    errors: [..., M] of `latent_error`.
+    weights: [M + 1], squared error that each of these, and a 1, brings.
+  """
+  squared = errors @ weights[:-1] + weights[-1]
+  return 10 * np.log10(255**2 / squared)
+
+
 class _PsnrCurve:
   """PSNR of a photo at the steps in [0, last], as far as it is known.
 
   Photos' curves are taken for draws from a Gaussian; each measured value
-  conditions it. The sizes at two qualities come first: they cost little and
-  tell much, as photos that need few bits come out clean. Of models other than
-  that of the constants nothing is trusted that was not measured.
+  conditions it. Two qualities are probed first, for their size and the error
+  of y_hat: that costs little and tells much. Of models other than that of the
+  constants only sizes are probed, and nothing is trusted that was not
+  measured.
   """
 
-  def __init__(self, model: CodecModel, bpp: Sequence[float]):
+  def __init__(self, codec: Codec, analysis: Analysis):
     with np.load(TYPICAL) as typical:
-      mean, covariance = typical["mean"], typical["covariance"]
-      own = typical["fingerprint"].tobytes() == model.fingerprint
+      constants = dict(typical)
+    model = codec.model
+    own = constants["fingerprint"].tobytes() == model.fingerprint
     self._least = 0.0 if own else math.inf
+    mean, covariance = constants["mean"], constants["covariance"]
     last = STEPS_PER_LEVEL * (model.top_quality - 1)
-    sizes = len(bpp)
-    levels = np.linspace(0, last, len(mean) - sizes)
-    spread = np.zeros((sizes + last + 1, len(mean)))  # of levels over the steps
-    spread[:sizes, :sizes] = np.eye(sizes)
-    for column, one in enumerate(np.eye(len(levels)), start=sizes):
-      spread[sizes:, column] = np.interp(np.arange(last + 1), levels, one)
+    first = 2 * len(PROBED)
+    levels = np.linspace(0, last, len(mean) - first)
+    spread = np.zeros((first + last + 1, len(mean)))  # of levels over the steps
+    spread[:first, :first] = np.eye(first)
+    for column, one in enumerate(np.eye(len(levels)), start=first):
+      spread[first:, column] = np.interp(np.arange(last + 1), levels, one)
     self._mean = spread @ mean
     self._factor = spread @ np.linalg.cholesky(covariance)
-    self._known = dict(enumerate(np.log(bpp)))
-    self._first = sizes  # row of step 0
+    self._first = first  # row of step 0
+    self._known = {}
+    bare = dataclasses.replace(analysis, sections={})
+    pixels = analysis.height * analysis.width
+    for row, place in enumerate(PROBED):
+      quality = 1 + round(place * last) / STEPS_PER_LEVEL
+      bpp = 8 * len(codec.encode(bare, quality)) / pixels
+      self._known[row] = math.log(bpp)
+      if own:
+        error = latent_error(codec, analysis, quality)
+        guess = guessed_psnr(error, constants["weights"])
+        self._known[row + len(PROBED)] = float(guess)
 
   def learn(self, step: int, psnr: float) -> None:
     """Takes a measured value in."""

@@ -90,7 +90,7 @@ def _compress(args) -> None:
         note(
           args,
           f"{name}: quality {hit.quality:g}, {kind} {hit.value:.6g}, "
-          f"{hit.trials} codings",
+          f"{hit.trials} trials",
         )
       return hit.data
     return codec.compress(photo.image, quality, metadata)
@@ -124,7 +124,7 @@ def _decompress(args) -> None:
   from sclc_jax.codec.bitstream import unpack_header
   from sclc_jax.codec.codec import Codec, load_codec
   from sclc_jax.codec.images import png_bytes
-  from sclc_jax.codec.model_file import read_model, shipped_models
+  from sclc_jax.codec.model_file import find_shipped
 
   inputs = walk(args.inputs, {".sclc"})
   codecs: dict[bytes, Codec] = {}
@@ -137,15 +137,14 @@ def _decompress(args) -> None:
     if args.model:
       codecs[fingerprint] = load_codec(args.model, **options)
       return codecs[fingerprint]
-    for path in shipped_models().values():
-      model = read_model(path)
-      if model.fingerprint == fingerprint:
-        codecs[fingerprint] = Codec(model, **options)
-        return codecs[fingerprint]
-    raise ValueError(
-      f"the file was made with model {fingerprint.hex()}, which is not "
-      "shipped (or the file is damaged); give its .sclcm with --model."
-    )
+    found = find_shipped(fingerprint)
+    if found is None:
+      raise ValueError(
+        f"the file was made with model {fingerprint.hex()}, which is not "
+        "shipped (or the file is damaged); give its .sclcm with --model."
+      )
+    codecs[fingerprint] = Codec(found[1], **options)
+    return codecs[fingerprint]
 
   def convert(data: bytes, name: str) -> tuple[bytes, int]:
     header = unpack_header(data)

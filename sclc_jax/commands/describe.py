@@ -20,19 +20,18 @@ def register(add: Add) -> None:
 def _info(args) -> None:
   from sclc_jax.codec import bitstream
   from sclc_jax.codec.codec import Codec, describe
-  from sclc_jax.codec.model_file import find_model, read_model, shipped_models
+  from sclc_jax.codec.model_file import find_model, find_shipped
 
   data = pathlib.Path(args.file).read_bytes()
   header = bitstream.unpack(data)[0]
   info = describe(header, len(data))
   if args.model:
-    models = {args.model: find_model(args.model)}
+    found = args.model, find_model(args.model)
   else:
-    models = {name: read_model(p) for name, p in shipped_models().items()}
-  for name, model in models.items():
-    if model.fingerprint == header.fingerprint:
-      info = Codec(model, args.engine, args.max_pixels).info(data)
-      info["model_name"] = name
+    found = find_shipped(header.fingerprint)
+  if found and found[1].fingerprint == header.fingerprint:
+    info = Codec(found[1], args.engine, args.max_pixels).info(data)
+    info["model_name"] = found[0]
   if args.json:
     print(json.dumps(info))
     return

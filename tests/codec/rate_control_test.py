@@ -69,7 +69,7 @@ def test_psnr_is_reached_though_the_typical_curve_is_another_model_s(
 ):
   with np.load(rate_control.TYPICAL) as typical:
     constants = dict(typical)
-  constants["mean"][len(rate_control.SIZED) :] += error
+  constants["mean"][2 * len(rate_control.PROBED) :] += error
   constants["fingerprint"] += 1
   np.savez(tmp_path / "typical.npz", **constants)
   monkeypatch.setattr(rate_control, "TYPICAL", tmp_path / "typical.npz")
