@@ -1,9 +1,9 @@
 """More steps for the medium model: what `cpu-medium` ships.
 
     sclc train --config experiments/cpu_medium_more.py --workdir runs/more \
-      --config.init_from cpu-medium --config.data.source folder:PHOTOS
+      --config.init_from tune_2.sclcm --config.data.source folder:PHOTOS
 
-Starts from the model that cpu_medium.py and cpu_medium_tune.py made; its
+Starts from what cpu_medium.py and the runs of cpu_medium_tune.py made; its
 selector waits while the quantization stage goes on without it. What selection
 gives is measured against a run trained alike from the same point:
 

@@ -1,4 +1,4 @@
-"""The small embedded model: what two slow CPU cores train in half an hour.
+"""The small embedded model: a quarter of an hour on two slow CPU cores.
 
     sclc train --config experiments/cpu_small.py --workdir runs/cpu_small \
       --config.data.source folder:PHOTOS

@@ -18,6 +18,10 @@ from sclc_jax.codec.bitstream import MAX_PIXELS
 SUFFIXES = frozenset(
   (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 )
+_TIFF_LAYOUT = frozenset(
+  (254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322,
+   323, 324, 325, 338, 339, 34675)
+)  # fmt: skip
 _pillow_limit = threading.Lock()
 
 
@@ -78,8 +82,6 @@ def load_photo(
   Raises:
     ValueError: not an image, damaged, empty, too large, or of 32-bit samples.
   """
-  from PIL import ImageOps
-
   name = "the input" if isinstance(source, bytes) else str(source)
   data = source if isinstance(source, bytes) else _read(source)
   if not data:
@@ -117,19 +119,35 @@ def load_photo(
     raise ValueError(
       f"{name} has samples of 32 bits; convert it to 8 or 16 bits first."
     )
-  image = ImageOps.exif_transpose(image)
+  image, exif, readable = _upright(image)
+  if not readable:
+    notes.append("its EXIF is damaged and is left out")
   deep = low is not None or image.mode.startswith("I")
   if deep:
     notes.append("its 16 bits a sample are rounded to 8")
-    low = None if low is None else ImageOps.exif_transpose(low)
+    low = None if low is None else _upright(low)[0]
     pixels = _round_to_8_bits(image, low, gray)
   else:
     pixels = _to_8_bits(image)
-  exif = image.getexif().tobytes() if len(image.getexif()) else b""
   metadata = {"icc": icc, "exif": exif.removeprefix(b"Exif\0\0")}
   return Photo(
     _drop_opaque(pixels), {k: v for k, v in metadata.items() if v}, tuple(notes)
   )
+
+
+def _upright(image):
+  """(the image as its EXIF turns it, what its EXIF still says, readable)."""
+  from PIL import ExifTags, ImageOps
+
+  try:
+    exif = image.getexif()
+    image = ImageOps.exif_transpose(image)
+    # A TIFF's EXIF lies among the tags that say how its pixels are stored.
+    for tag in (ExifTags.Base.Orientation, *_TIFF_LAYOUT):
+      exif.pop(tag, None)
+    return image, exif.tobytes() if len(exif) else b"", True
+  except Exception:  # whatever Pillow's parsers meet
+    return image, b"", False
 
 
 def _unreadable(name: str, error: Exception) -> ValueError:

@@ -25,6 +25,7 @@ from sclc_jax.codec.context import (
   layer_shapes,
 )
 from sclc_jax.codec.control import (
+  STEPS_PER_LEVEL,
   Z_MAX,
   ControlPath,
   IntegerConv,
@@ -282,6 +283,14 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   count = 4 if has_context else 3
   convs = tuple(IntegerConv(**control[str(i)]) for i in range(count))
   head = IntegerConv(**control["head"]) if "head" in control else None
+  path = ControlPath(
+    convs,
+    head,
+    control["thresholds"],
+    control["reciprocals"],
+    _signed(config),
+  )
+  _check_control(config, path, tree["steps"])
   context = None
   if has_context:
     layers = [  # copies, as numba takes no arrays that are read-only
@@ -300,18 +309,37 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   return CodecModel(
     config,
     params,
-    ControlPath(
-      convs,
-      head,
-      control["thresholds"],
-      control["reciprocals"],
-      _signed(config),
-    ),
+    path,
     z_tables,
     tree["steps"],
     fingerprint,
     context,
   )
+
+
+def _check_control(
+  config: ModelConfig, path: ControlPath, steps: np.ndarray
+) -> None:
+  """Coding indexes these without a look at their size."""
+  N, M = config.N, config.M
+  wide, features, out = (M, 3 * M // 2, 2 * M) if path.signed else (N, N, M)
+  shapes = [(5, 5, N, wide), (5, 5, wide, features), (3, 3, features, out)]
+  convs = dict(zip("012", path.convs))
+  if path.head is not None:
+    convs["head"] = path.head
+    shapes.append((1, 1, features, M))
+  for (name, conv), shape in zip(convs.items(), shapes):
+    sizes = conv.weight.shape, conv.bias.shape, conv.shift.shape
+    if sizes != (shape, shape[3:], shape[3:]):
+      raise KeyError(f"control/{name}")
+  table = STEPS_PER_LEVEL * (config.levels - 1) + 1, M
+  for name, shape, wanted in (
+    ("control/thresholds", path.thresholds.shape, table),
+    ("control/reciprocals", path.reciprocals.shape, table),
+    ("steps", steps.shape, (2, *table)),
+  ):
+    if shape != wanted:
+      raise KeyError(name)
 
 
 def _check_context(

@@ -95,7 +95,10 @@ def compress_to(
   if kind == "psnr":
     values = _search_psnr(measure, _PsnrCurve(codec, analysis), target, last)
   else:
-    values = _search(measure, kind, target, last)
+    fixed = sum(map(len, analysis.sections.values()))
+    if kind == "bpp":
+      fixed *= 8 / pixels
+    values = _search(measure, kind, target, fixed, last)
   fits = values
   if kind == "max_bytes":
     fits = {step: value for step, value in values.items() if value <= target}
@@ -129,17 +132,27 @@ def _near(kind: str, value: float, target: float) -> bool:
 
 
 def _search(
-  measure: Callable[[int], float], kind: str, target: float, last: int
+  measure: Callable[[int], float],
+  kind: str,
+  target: float,
+  fixed: float,
+  last: int,
 ) -> dict[int, float]:
-  """Sizes by step, of at most MAX_TRIALS steps in [0, last]."""
+  """Sizes by step, of at most MAX_TRIALS steps in [0, last].
+
+  `fixed` is the part of each size that does not depend on the step.
+  """
   levels = np.linspace(0, last, len(_LOG_SIZE))
 
   def typical(step: int) -> float:
     return float(np.interp(step, levels, _LOG_SIZE))
 
-  aim = math.log(target)
+  def log_coded(size: float) -> float:
+    return math.log(max(size - fixed, 1e-9))
+
+  aim = log_coded(target)
   if kind == "max_bytes":
-    aim += math.log(1 - TOLERANCE / 2)  # land below, not around
+    aim = log_coded(target * (1 - TOLERANCE / 2))  # land below, not around
   values: dict[int, float] = {}
   low, high = -1, last + 1  # steps known to lie below and above the aim
   step = last // 2
@@ -148,19 +161,23 @@ def _search(
     fits = kind != "max_bytes" or value <= target
     if fits and _near(kind, value, target):
       break
-    if math.log(value) < aim:
+    if log_coded(value) < aim:
       low = step
     else:
       high = step
     if high - low <= 1:
       break
+    if kind == "max_bytes" and low < 0 and len(values) == MAX_TRIALS - 1:
+      step = 0  # nothing fits so far; the last trial shall, if anything does
+      continue
     # Secant on the typical curve, through the two nearest.
-    near = sorted(values, key=lambda s: abs(math.log(values[s]) - aim))
+    logs = {s: log_coded(values[s]) for s in values}
+    near = sorted(values, key=lambda s: abs(logs[s] - aim))
     slope = 1.0
     if len(near) > 1:
-      rise = math.log(values[near[0]] / values[near[1]])
+      rise = logs[near[0]] - logs[near[1]]
       slope = max(rise / (typical(near[0]) - typical(near[1])), 0.1)
-    guess = typical(near[0]) + (aim - math.log(values[near[0]])) / slope
+    guess = typical(near[0]) + (aim - logs[near[0]]) / slope
     guess = round(float(np.interp(guess, _LOG_SIZE, levels)))
     step = min(max(guess, low + 1, 0), high - 1, last)
   return values

@@ -403,6 +403,7 @@ def _run_stage(
   per_device = np.ones(jax.local_device_count(), np.int32)
   pending: list[Any] = []  # results not yet fetched: the device runs ahead
   sums, since, stopping = None, 0, False
+  failed = 0  # updates in the last reports none of whose updates was finite
   while step < until and not stopping:
     # The grid of calls does not depend on where a run starts, nor do its bits.
     end = min((step // grid + 1) * grid, stage.stop)
@@ -441,12 +442,12 @@ def _run_stage(
         f"{stage.name} loss {row['loss']:.3f} level {top}: "
         f"{row[f'psnr_db_{top}']:.2f} dB {row[f'bpp_{top}']:.3f} bpp"
       )
-      if skipped - skipped_before == since >= _DIVERGED:
+      failed = failed + since if skipped - skipped_before == since else 0
+      if failed >= _DIVERGED:
         raise ValueError(
-          f"the run has diverged: none of the last {since} updates before step "
-          f"{step} was finite. Lower optim.lr, or set optim.clip_norm, and "
-          "start again from step "
-          f"{run.checkpoints.latest_step() or 0}."
+          f"the run has diverged: none of the last {failed} updates before "
+          f"step {step} was finite. Lower optim.lr, or set optim.clip_norm, "
+          f"and start again from step {run.checkpoints.latest_step() or 0}."
         )
       sums, since, skipped_before = None, 0, skipped
     every = settings.validate_every

@@ -7,7 +7,7 @@ import mutate
 import numpy as np
 import pytest
 
-from sclc_jax.codec import control
+from sclc_jax.codec import control, model_file
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.context import coding_groups
 from sclc_jax.codec.model_file import freeze, read_model, save_model
@@ -151,10 +151,44 @@ def test_control_path_is_exact_whatever_the_order_of_sums(codec):
 
 
 def test_every_partial_sum_of_the_control_path_is_bounded(codec):
-  inputs = (control.Z_MAX, control.ACTIVATION_MAX, control.ACTIVATION_MAX)
-  for conv, largest in zip(codec.model.control.convs, inputs):
+  path = codec.model.control
+  inputs = [control.Z_MAX] + 2 * [control.ACTIVATION_MAX]
+  inputs += (len(path.convs) - 3) * [control.SCALE_MAX]
+  inputs.append(control.ACTIVATION_MAX)
+  for conv, largest in zip((*path.convs, path.head), inputs, strict=True):
     sums = np.abs(conv.weight.astype(np.int64)).sum((0, 1, 2)) * largest
     assert (sums + np.abs(conv.bias) < 2**53).all()
+
+
+@pytest.mark.parametrize(
+  "name",
+  ["control/thresholds", "control/reciprocals", "control/2", "control/head",
+   "steps"],
+)  # fmt: skip
+def test_a_model_of_other_shapes_is_refused(codec, tmp_path, name):
+  model, path = codec.model, codec.model.control
+  first, second, third, *others = path.convs
+  third = dataclasses.replace(third, shift=third.shift[1:])
+  control = {
+    "control/thresholds": {"thresholds": path.thresholds[:, :-1]},
+    "control/reciprocals": {"reciprocals": path.reciprocals[:-1]},
+    "control/2": {"convs": (first, second, third, *others)},
+    "control/head": {
+      "head": dataclasses.replace(path.head, bias=path.head.bias[1:])
+    },
+    "steps": {},
+  }
+  changed = model_file._with_fingerprint(
+    model.config,
+    model.params,
+    dataclasses.replace(path, **control[name]),
+    model.z_tables,
+    model.steps[:, 1:] if name == "steps" else model.steps,
+    model.context,
+  )
+  save_model(changed, tmp_path / "m.sclcm")
+  with pytest.raises(ValueError, match=name):
+    read_model(tmp_path / "m.sclcm")
 
 
 def test_model_file_round_trips(codec, photo, tmp_path):

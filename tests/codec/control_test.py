@@ -42,8 +42,9 @@ def test_prior_is_exact_whatever_the_order_of_sums(tiny_model, monkeypatch):
 
 
 def test_every_partial_sum_is_bounded(tiny_model):
-  inputs = (control.Z_MAX, control.ACTIVATION_MAX, control.ACTIVATION_MAX)
-  for conv, largest in zip(tiny_model.control.convs, inputs):
+  inputs = (control.Z_MAX, *3 * (control.ACTIVATION_MAX,))
+  convs = (*tiny_model.control.convs, tiny_model.control.head)
+  for conv, largest in zip(convs, inputs, strict=True):
     sums = np.abs(conv.weight.astype(np.int64)).sum((0, 1, 2)) * largest
     assert (sums + np.abs(conv.bias) < 2**53).all()
 

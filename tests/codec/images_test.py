@@ -122,3 +122,28 @@ def test_limit_is_ours_and_leaves_pillows_alone(photo):
 def test_png_gives_back_every_shape(shape):
   image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
   np.testing.assert_array_equal(load_photo(png_bytes(image)).image, image)
+
+
+@pytest.mark.parametrize("exif", [b"exif", b"Exif\0\0junk", b"II*\0\x08\0\0\0"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_damaged_exif_is_left_out_aloud(photo, kind, exif):
+  options = {"dpi": (72, 72)} if kind == "JPEG" else {}
+  data = _bytes(Image.fromarray(photo), kind, exif=exif, **options)
+  found = load_photo(data)
+  assert found.image.shape == photo.shape and "exif" not in found.metadata
+
+
+def test_damaged_exif_is_named(photo):
+  data = _bytes(Image.fromarray(photo), "PNG", exif=b"Exif\0\0junk")
+  assert "EXIF" in load_photo(data).notes[0]
+
+
+def test_a_tiff_keeps_its_exif_but_not_how_it_is_stored(photo):
+  exif = Image.Exif()
+  exif[0x0112], exif[0x010F] = 6, "maker"  # orientation: turn it right
+  data = _bytes(Image.fromarray(photo), "TIFF", exif=exif)
+  found = load_photo(data)
+  np.testing.assert_array_equal(found.image, np.rot90(photo, -1))
+  kept = Image.Exif()
+  kept.load(b"Exif\0\0" + found.metadata["exif"])
+  assert dict(kept) == {0x010F: "maker"}

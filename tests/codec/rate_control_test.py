@@ -50,6 +50,19 @@ def test_max_bytes_above_the_largest_file_gives_the_best_quality(
   assert hit.quality == 8 and len(hit.data) == sizes[-1]
 
 
+@pytest.mark.parametrize("where", [0.02, 0.5, 0.98])
+def test_sizes_that_are_mostly_metadata(shipped, photo, sizes, where):
+  metadata = {"icc": np.random.default_rng(0).bytes(100 * sizes[-1])}
+  least = len(shipped.compress(photo, 1, metadata))
+  limit = int(least + where * (sizes[-1] - sizes[0]))
+  hit = compress_to(shipped, photo, "max_bytes", limit, metadata)
+  assert len(hit.data) <= limit
+  hit = compress_to(shipped, photo, "bytes", limit, metadata)
+  assert abs(len(hit.data) / limit - 1) <= 0.01
+  with pytest.raises(ValueError, match="lowest"):
+    compress_to(shipped, photo, "max_bytes", 90 * sizes[-1], metadata)
+
+
 def test_psnr_is_reached(shipped, photo):
   target = psnr_db(photo, shipped.decompress(shipped.compress(photo, 3.3)))
   hit = compress_to(shipped, photo, "psnr", target)

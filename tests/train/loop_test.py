@@ -201,7 +201,8 @@ def test_best_state_of_the_last_stage_is_kept_and_survives_a_restart(tmp_path):
   assert [float(row["score"]) for row in rows] == list(scores.values())
 
 
-def test_non_finite_updates_are_skipped_and_counted(tmp_path, monkeypatch):
+@pytest.fixture
+def broken_loss(monkeypatch):
   from sclc_jax.train import loop
 
   real = loop.rate_distortion
@@ -211,12 +212,20 @@ def test_non_finite_updates_are_skipped_and_counted(tmp_path, monkeypatch):
     return loss * np.nan, sums
 
   monkeypatch.setattr(loop, "rate_distortion", broken)
+
+
+def test_non_finite_updates_are_skipped_and_counted(tmp_path, broken_loss):
   config = _base_only(steps=2)
   train(config, tmp_path, _batches, quiet=True)
   fresh = new_state(config, stages(config)[0], None)
   _, state = _final(tmp_path, config)
   assert int(state["skipped"]) == 2
   jax.tree.map(np.testing.assert_array_equal, state["params"], fresh["params"])
+
+
+def test_a_run_without_finite_updates_stops_and_says_so(tmp_path, broken_loss):
+  with pytest.raises(ValueError, match="diverged: none of the last 10 updates"):
+    train(_base_only(steps=40), tmp_path, _batches, quiet=True)
 
 
 def test_a_run_of_another_config_is_refused(unbroken):
