@@ -6,7 +6,7 @@
 
 All start from the trained transforms of cpu-small; all that estimates rates
 starts anew. Same data, seed and steps; the points differ in the base and in
-selection alone. A point takes three minutes on two CPU cores. The paper has
+selection alone. A point takes four minutes on two CPU cores. The paper has
 Context before Mean-scale before Hyperprior, and 4 to 5 % for selection on the
 last two, 1.4 % on Context. The signed hyper analysis of the paper learns to
 tell magnitudes in far more steps than these, hence `hyper_input`.
@@ -26,7 +26,8 @@ def get_sweep():
   config.init_from = "cpu-small"
   config.init_parts = "transforms"
   config.stages.base.steps = 0
-  config.stages.quantization.steps = 300
-  config.stages.selective.steps = 500
+  config.stages.quantization.steps = 800
+  config.stages.selective.steps = 300
+  config.stages.selective.lr = 1e-4
   config.optim.lr = 1e-3
   return sweep_points(config, points)
