@@ -31,9 +31,10 @@ class Curve:
 
   def points(self, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
     """(bpp, values) of one of METRICS; None under 3 points."""
-    values = self.psnr_db
-    if metric == "ms_ssim_db":
-      values = metrics.ms_ssim_db(self.ms_ssim)
+    values = {
+      "psnr_db": self.psnr_db,
+      "ms_ssim_db": metrics.ms_ssim_db(self.ms_ssim),
+    }[metric]
     known = np.isfinite(values)
     if known.sum() < _MIN_POINTS:
       return None
