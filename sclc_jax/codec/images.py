@@ -6,8 +6,8 @@ import dataclasses
 import io
 import os
 import pathlib
+import secrets
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 
@@ -239,17 +239,16 @@ def _read(path) -> bytes:
 def write_whole(path: str | os.PathLike, data: bytes) -> None:
   """Writes a file whole or not at all."""
   path = pathlib.Path(path)
+  part = path.parent / f".sclc-{secrets.token_hex(8)}"
   try:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".sclc-")
+    # Not by tempfile: open takes the umask, which threads cannot ask for.
+    file = part.open("xb")
     try:
-      with os.fdopen(handle, "wb") as file:
+      with file:
         file.write(data)
-      mask = os.umask(0)
-      os.umask(mask)
-      os.chmod(name, 0o666 & ~mask)
-      os.replace(name, path)
+      os.replace(part, path)
     except BaseException:
-      os.unlink(name)
+      os.unlink(part)
       raise
   except OSError as error:
     raise ValueError(f"cannot write {path}: {error.strerror}.") from None
