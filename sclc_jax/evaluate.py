@@ -63,7 +63,7 @@ def evaluate(
   """Codes every image at every quality, writes it, reads it and decodes it.
 
   Args:
-    codec: a `Codec`.
+    codec: a `Codec`, whose `max_pixels` holds for the images.
     paths: of the images.
     qualities: in [1, L].
     quiet: no progress bar.
@@ -81,7 +81,7 @@ def evaluate(
 
   def codings(file: pathlib.Path) -> Iterator[Coding]:
     for path in paths:
-      image = load_image(path)
+      image = load_image(path, codec.max_pixels)
       start = time.perf_counter()
       analysis = codec.analyse(image)
       analysis_s = time.perf_counter() - start

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
+from sclc_jax.codec.bitstream import MAX_PIXELS
 from sclc_jax.codec.images import load_image
 from sclc_jax.curves import Curve, make_curve
 from sclc_jax.evaluate import Coding, measured, write_csv
@@ -110,6 +111,7 @@ def measure_peers(
   paths: Iterable[str | os.PathLike],
   cache: str | os.PathLike | None = None,
   quiet: bool = False,
+  max_pixels: int = MAX_PIXELS,
 ) -> list[dict]:
   """Codes every image with every peer at every setting.
 
@@ -119,6 +121,7 @@ def measure_peers(
     cache: a CSV that this function's caller wrote; rows of the same codec,
       version, setting and pixels are taken from it.
     quiet: no progress bar.
+    max_pixels: larger images are refused before they are decoded.
 
   Returns:
     Rows with the keys of COLUMNS.
@@ -133,7 +136,7 @@ def measure_peers(
 
   def codings() -> Iterator[Coding]:
     for path in paths:
-      image = load_image(path)
+      image = load_image(path, max_pixels)
       crc = f"{zlib.crc32(image.tobytes()):08x}-{image.shape[1]}"
       for peer in peers:
         for setting in peer.settings:

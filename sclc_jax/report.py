@@ -163,7 +163,7 @@ def write_report(
         f"BD-rate ({_SHORT[metric]}): row against column")  # fmt: skip
   add("continuous.png", plots.plot_continuous, [(s.name, s.means)
       for s in systems])  # fmt: skip
-  image = load_image(paths[0])
+  image = load_image(paths[0], ours.codec.max_pixels)
   add("masks.png", plots.plot_levels, image, paths[0].stem,
       explain.levels(ours.codec, ours.codec.analyse(image)))  # fmt: skip
 

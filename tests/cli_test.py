@@ -106,6 +106,8 @@ def test_one_output_name_for_two_inputs_is_an_error_for_the_second(
     (("compress", "a.png", "--quality", "nan"), "[1, 8]"),
     (("compress", "float.tiff"), "32 bits"),
     (("compress", "a.png", "--max-pixels", "99"), "99"),
+    (("inspect", "a.png", "--max-pixels", "99"), "a.png has"),
+    (("evaluate", "--images=.", "--max-pixels", "99", "--quiet"), "a.png has"),
     (("compress", "a.png", "--quality-map", "none.png"), "none.png"),
     (("evaluate", "--images", "alpha", "--quiet"), "flatten"),
     (("compress", "a.png", "-o", "no/such/folder.sclc"), "cannot write"),
@@ -249,6 +251,12 @@ def test_evaluate_writes_one_row_an_image_and_quality(folder, capsys):
     ["MEAN"] * 2
   )
   assert float(rows[0]["bytes"]) < float(rows[1]["bytes"])
+
+
+def test_flags_that_would_do_nothing_are_not_offered(folder, capsys):
+  with pytest.raises(SystemExit):
+    _run("demo", "--max-pixels", 99)
+  assert "--max-pixels" in capsys.readouterr().err
 
 
 def test_version_names_what_matters(capsys):

@@ -44,8 +44,10 @@ def find_images(folder: str | os.PathLike) -> list[pathlib.Path]:
   return sorted(p for p in files if p.suffix.lower() in SUFFIXES)
 
 
-def load_image(source: str | os.PathLike | bytes) -> np.ndarray:
-  """Reads an opaque image file; see `load_photo`.
+def load_image(
+  source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+  """Reads an opaque image file; arguments as of `load_photo`.
 
   Returns:
     uint8 [H, W, 3], or [H, W] for a gray image.
@@ -53,7 +55,7 @@ def load_image(source: str | os.PathLike | bytes) -> np.ndarray:
   Raises:
     ValueError: as `load_photo`, or with transparency.
   """
-  image = load_photo(source).image
+  image = load_photo(source, max_pixels).image
   if image.ndim == 3 and image.shape[2] != 3:
     name = "the input" if isinstance(source, bytes) else str(source)
     raise ValueError(

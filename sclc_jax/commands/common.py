@@ -65,13 +65,18 @@ def walk(inputs: list[str], suffixes) -> list[pathlib.Path]:
   return found
 
 
-def coding_flags(sub: argparse.ArgumentParser) -> None:
+def model_flags(sub: argparse.ArgumentParser) -> None:
   """Flags of every command that opens a model."""
   sub.add_argument("--model", help=".sclcm file or shipped name")
   sub.add_argument(
     "--engine", choices=("auto", "tfc", "portable"), default="auto",
     help="range coder; the bytes are the same",
   )  # fmt: skip
+
+
+def coding_flags(sub: argparse.ArgumentParser) -> None:
+  """Those, and the limit of the images and files that a command is given."""
+  model_flags(sub)
   sub.add_argument(
     "--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger images"
   )

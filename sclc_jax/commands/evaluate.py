@@ -86,7 +86,7 @@ def _evaluate(args) -> None:
   if out:
     out.mkdir(exist_ok=True)
   peer_rows = pr.measure_peers(
-    peers, paths, out and out / "peers.csv", args.quiet
+    peers, paths, out and out / "peers.csv", args.quiet, args.max_pixels
   )
   others = pr.peer_curves(peer_rows) | anchors
   ours = systems[0].curve

@@ -116,6 +116,8 @@ def test_limit_is_ours_and_leaves_pillows_alone(photo):
   data = _bytes(Image.fromarray(photo), "PNG")
   with pytest.raises(ValueError, match="--max-pixels"):
     load_photo(data, max_pixels=100)
+  with pytest.raises(ValueError, match="--max-pixels"):
+    load_image(data, max_pixels=100)
   Image.MAX_IMAGE_PIXELS = 100
   try:
     assert load_photo(data).image.shape == photo.shape
