@@ -231,6 +231,15 @@ def test_bad_config_is_named_and_starts_nothing(
   assert not (folder / "w").exists()
 
 
+@pytest.mark.parametrize("flags", [("--processes", 2), ("--process", 0)])
+def test_processes_without_a_cluster_do_not_train_alone(folder, capsys, flags):
+  (folder / "c.py").write_text(_CONFIG.format("pass"))
+  args = ("train", "--config", "c.py", "--workdir", "w", "--quiet")
+  assert _run(*args, *flags) == 1
+  assert "--coordinator HOST:PORT" in _error(capsys)
+  assert not (folder / "w").exists()
+
+
 def test_workdir_of_another_config_is_refused_and_kept(folder, capsys):
   (folder / "c.py").write_text(_CONFIG.format("pass"))
   args = ("train", "--config", "c.py", "--workdir", "w", "--quiet")
