@@ -262,6 +262,18 @@ def test_evaluate_writes_one_row_an_image_and_quality(folder, capsys):
   assert float(rows[0]["bytes"]) < float(rows[1]["bytes"])
 
 
+def test_evaluate_tells_images_of_one_name_apart(folder, capsys, photo):
+  for name in ("set/x", "set/y/z"):
+    (folder / name).mkdir(parents=True)
+    Image.fromarray(photo[:50, :70]).save(f"{name}/a.png")
+  args = ("evaluate", "--images", "set", "--quality", 1, 4.5, "--csv", "r.csv")
+  assert _run(*args, "--model", "m.sclcm", "--quiet") == 0
+  with open("r.csv") as file:
+    names = [r["image"] for r in csv.DictReader(file)]
+  assert names == ["x/a.png"] * 2 + ["y/z/a.png"] * 2 + ["MEAN"] * 2
+  assert "(single images 2/2)" in capsys.readouterr().out
+
+
 def test_flags_that_would_do_nothing_are_not_offered(folder, capsys):
   with pytest.raises(SystemExit):
     _run("demo", "--max-pixels", 99)
