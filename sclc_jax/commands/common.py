@@ -13,6 +13,7 @@ import tqdm
 from sclc_jax import __version__
 from sclc_jax.codec.bitstream import MAX_PIXELS
 
+QUALITIES = (1, 2, 3, 4, 5, 6, 7, 8)  # the default of `quality_flag`
 # Adds a command: (name, run(args), one line of help) to its parser.
 Add = Callable[[str, Callable, str], argparse.ArgumentParser]
 
@@ -86,7 +87,7 @@ def quality_flag(sub: argparse.ArgumentParser) -> None:
   """`--quality` of the commands that take several."""
   sub.add_argument(
     "--quality", type=_qualities, nargs="+", action=_Joined,
-    default=[1, 2, 3, 4, 5, 6, 7, 8], metavar="Q",
+    default=list(QUALITIES), metavar="Q",
     help="qualities, or ranges FIRST:LAST:STEP such as 1:8:0.125",
   )  # fmt: skip
 
