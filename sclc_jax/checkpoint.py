@@ -58,10 +58,6 @@ class Checkpoints:
     )
     return restored["meta"]
 
-  def wait(self) -> None:
-    """Returns when all is on disk."""
-    self._manager.wait_until_finished()
-
   def close(self) -> None:
     """Waits, then releases the folder."""
     self._manager.close()

@@ -53,6 +53,15 @@ def measured(codings: Iterator[Coding]) -> list[dict]:
   return rows
 
 
+def image_names(paths: Sequence[str | os.PathLike]) -> list[str]:
+  """The paths from the folder on that they share: names if it is flat."""
+  if not paths:
+    return []
+  whole = [pathlib.Path(path).absolute() for path in paths]
+  shared = os.path.commonpath([path.parent for path in whole])
+  return [path.relative_to(shared).as_posix() for path in whole]
+
+
 def evaluate(
   codec,
   paths: Iterable[str | os.PathLike],
@@ -63,15 +72,16 @@ def evaluate(
   """Codes every image at every quality, writes it, reads it and decodes it.
 
   Args:
-    codec: a `Codec`.
+    codec: a `Codec`, whose `max_pixels` holds for the images.
     paths: of the images.
     qualities: in [1, L].
     quiet: no progress bar.
     name: on the progress bar.
 
   Returns:
-    One row an image and quality, then one `MEAN` row a quality. `encode_s`
-    includes the analysis, though all qualities share it.
+    One row an image and quality, then one `MEAN` row a quality. `image` is as
+    of `image_names`; `encode_s` includes the analysis, though all qualities
+    share it.
   """
   paths, qualities = list(paths), list(qualities)
   bar = tqdm.tqdm(
@@ -80,8 +90,8 @@ def evaluate(
   )  # fmt: skip
 
   def codings(file: pathlib.Path) -> Iterator[Coding]:
-    for path in paths:
-      image = load_image(path)
+    for path, image_name in zip(paths, image_names(paths)):
+      image = load_image(path, codec.max_pixels)
       start = time.perf_counter()
       analysis = codec.analyse(image)
       analysis_s = time.perf_counter() - start
@@ -93,7 +103,7 @@ def evaluate(
         x_hat = codec.decompress(file.read_bytes())
         decode_s = time.perf_counter() - start
         row = {
-          "image": pathlib.Path(path).name,
+          "image": image_name,
           "quality": quality,
           "bytes": file.stat().st_size,
           "selected_fraction": float(codec.mask(analysis, quality).mean()),

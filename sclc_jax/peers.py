@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import tqdm
 
+from sclc_jax.codec.bitstream import MAX_PIXELS
 from sclc_jax.codec.images import load_image
 from sclc_jax.curves import Curve, make_curve
-from sclc_jax.evaluate import Coding, measured, write_csv
+from sclc_jax.evaluate import Coding, image_names, measured, write_csv
 
 COLUMNS = (
   "codec", "version", "setting", "image", "pixels_crc", "bytes", "bpp",
@@ -110,6 +111,7 @@ def measure_peers(
   paths: Iterable[str | os.PathLike],
   cache: str | os.PathLike | None = None,
   quiet: bool = False,
+  max_pixels: int = MAX_PIXELS,
 ) -> list[dict]:
   """Codes every image with every peer at every setting.
 
@@ -119,6 +121,7 @@ def measure_peers(
     cache: a CSV that this function's caller wrote; rows of the same codec,
       version, setting and pixels are taken from it.
     quiet: no progress bar.
+    max_pixels: larger images are refused before they are decoded.
 
   Returns:
     Rows with the keys of COLUMNS.
@@ -132,14 +135,14 @@ def measure_peers(
   kept = []
 
   def codings() -> Iterator[Coding]:
-    for path in paths:
-      image = load_image(path)
+    for path, name in zip(paths, image_names(paths)):
+      image = load_image(path, max_pixels)
       crc = f"{zlib.crc32(image.tobytes()):08x}-{image.shape[1]}"
       for peer in peers:
         for setting in peer.settings:
           row = {
             "codec": peer.name, "version": peer.version, "setting": setting,
-            "image": pathlib.Path(path).name, "pixels_crc": crc,
+            "image": name, "pixels_crc": crc,
           }  # fmt: skip
           old = known.get(tuple(str(row[key]) for key in _KEY))
           if old is not None:

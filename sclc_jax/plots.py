@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 import numpy as np
+
+from sclc_jax.codec.images import write_whole
 
 
 def _pyplot():
@@ -14,6 +17,14 @@ def _pyplot():
   import matplotlib.pyplot as plt
 
   return plt
+
+
+def _save(figure, path: str | os.PathLike) -> None:
+  """Writes the figure, whole or not at all, and closes it."""
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format="png", dpi=110)
+  _pyplot().close(figure)
+  write_whole(path, buffer.getvalue())
 
 
 def plot_masks(panels, path: str | os.PathLike) -> None:
@@ -38,8 +49,7 @@ def plot_masks(panels, path: str | os.PathLike) -> None:
       axis.axis("off")
   if shown is not None:
     figure.colorbar(shown, ax=axes[1], label="share of channels coded")
-  figure.savefig(path, dpi=110)
-  plt.close(figure)
+  _save(figure, path)
 
 
 def plot_rd(
@@ -79,8 +89,7 @@ def plot_rd(
     figure.legend(fontsize=7, loc="outside right center")
   else:
     axis.legend(fontsize=8, loc="lower right")
-  figure.savefig(path, dpi=110)
-  plt.close(figure)
+  _save(figure, path)
 
 
 def plot_matrix(
@@ -115,8 +124,7 @@ def plot_matrix(
   axis.set_yticks(range(len(names)), names, fontsize=7)
   axis.set_title(f"{title}, %; green is fewer bits", fontsize=9)
   figure.colorbar(shown, label="BD-rate (%)", shrink=0.7, extend="both")
-  figure.savefig(path, dpi=110)
-  plt.close(figure)
+  _save(figure, path)
 
 
 def plot_continuous(
@@ -147,8 +155,7 @@ def plot_continuous(
   axes[0].yaxis.set_minor_formatter("{x:g}")
   axes[0].tick_params(which="both", labelsize=8)
   axes[0].legend(fontsize=8)
-  figure.savefig(path, dpi=110)
-  plt.close(figure)
+  _save(figure, path)
 
 
 def _telling_channels(masks: np.ndarray) -> list[int]:
@@ -211,8 +218,7 @@ def plot_levels(
     for row, channel in enumerate(channels, 2):
       axis[row].imshow(mask[..., channel], vmin=0, vmax=1, cmap="gray")
   figure.colorbar(shown, ax=axes[:2], label="mean over channels", shrink=0.9)
-  figure.savefig(path, dpi=110)
-  plt.close(figure)
+  _save(figure, path)
 
 
 def _bare(axis, title: str = "") -> None:
@@ -257,8 +263,7 @@ def plot_importance(
   )  # fmt: skip
   bars.set_title("where the curves leave it as it is, above 0.5 is coded",
                  fontsize=9)  # fmt: skip
-  figure.savefig(path, dpi=110)
-  plt.close(figure)
+  _save(figure, path)
 
 
 def plot_bits(
@@ -308,8 +313,7 @@ def plot_bits(
   )  # fmt: skip
   bars.set_title(f"{half} of {share.size} channels take half of the bits",
                  fontsize=9)  # fmt: skip
-  figure.savefig(path, dpi=110)
-  plt.close(figure)
+  _save(figure, path)
 
 
 def crop_places(
@@ -377,5 +381,4 @@ def plot_crops(
     axes[row, 0].set_ylabel(
       f"{names[row]}: {size}x{size} pixels at ({left}, {top})", fontsize=8
     )
-  figure.savefig(path, dpi=110)
-  plt.close(figure)
+  _save(figure, path)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sclc_jax import curves, explain, plots
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.images import load_image
+from sclc_jax.codec.images import load_image, write_whole
 from sclc_jax.cpus import cpu_count
 from sclc_jax.curves import METRICS, Curve
 from sclc_jax.evaluate import write_csv
@@ -163,7 +163,7 @@ def write_report(
         f"BD-rate ({_SHORT[metric]}): row against column")  # fmt: skip
   add("continuous.png", plots.plot_continuous, [(s.name, s.means)
       for s in systems])  # fmt: skip
-  image = load_image(paths[0])
+  image = load_image(paths[0], ours.codec.max_pixels)
   add("masks.png", plots.plot_levels, image, paths[0].stem,
       explain.levels(ours.codec, ours.codec.analyse(image)))  # fmt: skip
 
@@ -190,7 +190,7 @@ def write_report(
       "![importance and masks over the levels](masks.png)",
     ]
   )
-  (out / "report.md").write_text(text + "\n")
+  write_whole(out / "report.md", f"{text}\n".encode())
   files.append(out / "report.md")
   return files
 

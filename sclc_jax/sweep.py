@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import pathlib
 from collections.abc import Sequence
@@ -72,14 +71,14 @@ def summarise(names: Sequence[str], workdir: str | os.PathLike) -> str:
   """Compares the points that are done: summary.csv and rd.png.
 
   Returns:
-    The table: for each point its BD-rate against the first one (%; less is
-    better; nan where the curves do not overlap), and at its middle quality
-    bpp, PSNR and the selected fraction.
+    The table: for each point its BD-rate against the first of `names` (%; less
+    is better; nan where the curves do not overlap, or while the first point is
+    not done), and at its middle quality bpp, PSNR and the selected fraction.
   """
   from sclc_jax.plots import plot_rd
 
   workdir = pathlib.Path(workdir)
-  rows, curves = [], {}
+  middles, curves = {}, {}
   for name in names:
     path = workdir / name / "rd.csv"
     if not path.exists():
@@ -90,23 +89,22 @@ def summarise(names: Sequence[str], workdir: str | os.PathLike) -> str:
       np.array([float(row[key]) for row in means]) for key in ("bpp", "psnr_db")
     )
     middle = means[len(means) // 2]
-    rows.append(
-      {
-        "point": name,
-        "bd_rate_percent": bd_rate(*next(iter(curves.values())), *curves[name]),
-        **{
-          key: float(middle[key])
-          for key in ("quality", "bpp", "psnr_db", "selected_fraction")
-        },
-      }
-    )
-  if not rows:
+    middles[name] = {
+      key: float(middle[key])
+      for key in ("quality", "bpp", "psnr_db", "selected_fraction")
+    }
+  if not curves:
     return "no point is done yet"
-  buffer = io.StringIO()
-  writer = csv.DictWriter(buffer, rows[0], lineterminator="\n")
-  writer.writeheader()
-  writer.writerows(rows)
-  (workdir / "summary.csv").write_text(buffer.getvalue())
+  anchor = curves.get(names[0])
+  rows = [
+    {
+      "point": name,
+      "bd_rate_percent": bd_rate(*anchor, *curve) if anchor else float("nan"),
+      **middles[name],
+    }
+    for name, curve in curves.items()
+  ]
+  ev.write_csv(rows, workdir / "summary.csv", list(rows[0]))
   plot_rd(curves, METRICS["psnr_db"], workdir / "rd.png")
   width = max(len(row["point"]) for row in rows)
   lines = [
@@ -118,4 +116,6 @@ def summarise(names: Sequence[str], workdir: str | os.PathLike) -> str:
     f"{row['selected_fraction']:8.4f}"
     for row in rows
   ]
+  if anchor is None:
+    lines.append(f"no BD-rates: the first point, {names[0]}, is not done yet")
   return "\n".join(lines)

@@ -106,6 +106,8 @@ def test_one_output_name_for_two_inputs_is_an_error_for_the_second(
     (("compress", "a.png", "--quality", "nan"), "[1, 8]"),
     (("compress", "float.tiff"), "32 bits"),
     (("compress", "a.png", "--max-pixels", "99"), "99"),
+    (("inspect", "a.png", "--max-pixels", "99"), "a.png has"),
+    (("evaluate", "--images=.", "--max-pixels", "99", "--quiet"), "a.png has"),
     (("compress", "a.png", "--quality-map", "none.png"), "none.png"),
     (("evaluate", "--images", "alpha", "--quiet"), "flatten"),
     (("compress", "a.png", "-o", "no/such/folder.sclc"), "cannot write"),
@@ -229,6 +231,15 @@ def test_bad_config_is_named_and_starts_nothing(
   assert not (folder / "w").exists()
 
 
+@pytest.mark.parametrize("flags", [("--processes", 2), ("--process", 0)])
+def test_processes_without_a_cluster_do_not_train_alone(folder, capsys, flags):
+  (folder / "c.py").write_text(_CONFIG.format("pass"))
+  args = ("train", "--config", "c.py", "--workdir", "w", "--quiet")
+  assert _run(*args, *flags) == 1
+  assert "--coordinator HOST:PORT" in _error(capsys)
+  assert not (folder / "w").exists()
+
+
 def test_workdir_of_another_config_is_refused_and_kept(folder, capsys):
   (folder / "c.py").write_text(_CONFIG.format("pass"))
   args = ("train", "--config", "c.py", "--workdir", "w", "--quiet")
@@ -249,6 +260,24 @@ def test_evaluate_writes_one_row_an_image_and_quality(folder, capsys):
     ["MEAN"] * 2
   )
   assert float(rows[0]["bytes"]) < float(rows[1]["bytes"])
+
+
+def test_evaluate_tells_images_of_one_name_apart(folder, capsys, photo):
+  for name in ("set/x", "set/y/z"):
+    (folder / name).mkdir(parents=True)
+    Image.fromarray(photo[:50, :70]).save(f"{name}/a.png")
+  args = ("evaluate", "--images", "set", "--quality", 1, 4.5, "--csv", "r.csv")
+  assert _run(*args, "--model", "m.sclcm", "--quiet") == 0
+  with open("r.csv") as file:
+    names = [r["image"] for r in csv.DictReader(file)]
+  assert names == ["x/a.png"] * 2 + ["y/z/a.png"] * 2 + ["MEAN"] * 2
+  assert "(single images 2/2)" in capsys.readouterr().out
+
+
+def test_flags_that_would_do_nothing_are_not_offered(folder, capsys):
+  with pytest.raises(SystemExit):
+    _run("demo", "--max-pixels", 99)
+  assert "--max-pixels" in capsys.readouterr().err
 
 
 def test_version_names_what_matters(capsys):

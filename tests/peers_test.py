@@ -55,3 +55,20 @@ def test_a_second_run_takes_only_what_it_knows_from_the_first(
   cache.write_text("codec\nx\n")
   with pytest.raises(ValueError, match="remove it"):
     peers.measure_peers([peers.JPEG], paths, cache, quiet=True)
+
+
+def test_the_limit_of_pixels_holds_for_peers_too(tmp_path):
+  Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(tmp_path / "a.png")
+  with pytest.raises(ValueError, match="a.png has 32x24 .*--max-pixels"):
+    peers.measure_peers(
+      [peers.JPEG], [tmp_path / "a.png"], quiet=True, max_pixels=99
+    )
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path):
+  paths = [tmp_path / "x" / "a.png", tmp_path / "y" / "z" / "a.png"]
+  for path in paths:
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(path)
+  rows = peers.measure_peers([peers.JPEG], paths, quiet=True)
+  assert {r["image"] for r in rows} == {"x/a.png", "y/z/a.png"}

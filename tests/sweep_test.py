@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sclc_jax import cli, experiment, load_codec
+from sclc_jax import cli, experiment, load_codec, sweep
 
 pytestmark = pytest.mark.usefixtures("compile_anew")
 
@@ -91,3 +91,37 @@ def test_a_point_that_was_stopped_is_not_taken_for_done(
   assert cli.main(list(args)) == 1
   assert "step 1 of 2" in capsys.readouterr().err
   assert not (folder / "stopped" / "summary.csv").exists()
+
+
+def _write_point(workdir, name, factor) -> None:
+  (workdir / name).mkdir(parents=True)
+  lines = ["image,quality,bpp,psnr_db,selected_fraction"]
+  lines += [f"MEAN,{q},{factor * q},{30 + q},0.5" for q in (1, 2, 3, 4)]
+  (workdir / name / "rd.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_bd_rates_wait_for_the_first_point_of_the_sweep(tmp_path):
+  names = ["a", "b", "c"]
+  _write_point(tmp_path, "b", 1.0)
+  _write_point(tmp_path, "c", 1.2)
+  text = sweep.summarise(names, tmp_path)
+  assert "the first point, a, is not done yet" in text.splitlines()[-1]
+  found = [r["bd_rate_percent"] for r in _rows(tmp_path / "summary.csv")]
+  assert found == ["nan", "nan"]
+  _write_point(tmp_path, "a", 0.8)
+  assert "not done" not in sweep.summarise(names, tmp_path)
+  found = [float(r["bd_rate_percent"]) for r in _rows(tmp_path / "summary.csv")]
+  np.testing.assert_allclose(found, [0, 25, 50], atol=1e-6)
+
+
+def test_a_summary_is_replaced_whole(tmp_path):
+  _write_point(tmp_path, "a", 1.0)
+  sweep.summarise(["a"], tmp_path)
+  paths = [tmp_path / name for name in ("summary.csv", "rd.png")]
+  whole = [path.read_bytes() for path in paths]
+  files = [path.open("rb") for path in paths]
+  _write_point(tmp_path, "b", 1.2)
+  sweep.summarise(["a", "b"], tmp_path)
+  for path, old, file in zip(paths, whole, files):
+    with file:  # who reads the old one still does
+      assert file.read() == old != path.read_bytes()

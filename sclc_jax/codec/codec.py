@@ -82,9 +82,9 @@ class Codec:
     max_pixels: int = bitstream.MAX_PIXELS,
   ):
     self.model = model
+    self.max_pixels = max_pixels
     self._engine = get_engine(engine)
     self._latents = LatentCoder(model, self._engine)
-    self._max_pixels = max_pixels
     self.transforms = Transforms(model.config, model.params)
 
   def analyse(
@@ -113,9 +113,9 @@ class Codec:
         f"[H, W, 2], got {image.dtype} {list(image.shape)}."
       )
     height, width = image.shape[:2]
-    if not (height and width) or height * width > self._max_pixels:
+    if not (height and width) or height * width > self.max_pixels:
       raise ValueError(
-        f"the image has {width}x{height} pixels; 1 to {self._max_pixels} can "
+        f"the image has {width}x{height} pixels; 1 to {self.max_pixels} can "
         "be coded (raise max_pixels, --max-pixels)."
       )
     if max(height, width) > bitstream.MAX_SIDE:
@@ -418,10 +418,10 @@ class Codec:
         f"{self.model.fingerprint.hex()}; give that model with --model."
       )
     pixels = header.height * header.width
-    if pixels > self._max_pixels:
+    if pixels > self.max_pixels:
       raise ValueError(
         f"the file declares {header.width}x{header.height} pixels, more than "
-        f"the limit of {self._max_pixels}; raise --max-pixels if you trust it."
+        f"the limit of {self.max_pixels}; raise --max-pixels if you trust it."
       )
     if header.step > STEPS_PER_LEVEL * (self.model.top_quality - 1):
       raise bitstream.DamagedFileError(

@@ -6,8 +6,8 @@ import dataclasses
 import io
 import os
 import pathlib
+import secrets
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 
@@ -48,8 +48,10 @@ def find_images(folder: str | os.PathLike) -> list[pathlib.Path]:
   return sorted(p for p in files if p.suffix.lower() in SUFFIXES)
 
 
-def load_image(source: str | os.PathLike | bytes) -> np.ndarray:
-  """Reads an opaque image file; see `load_photo`.
+def load_image(
+  source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+  """Reads an opaque image file; arguments as of `load_photo`.
 
   Returns:
     uint8 [H, W, 3], or [H, W] for a gray image.
@@ -57,7 +59,7 @@ def load_image(source: str | os.PathLike | bytes) -> np.ndarray:
   Raises:
     ValueError: as `load_photo`, or with transparency.
   """
-  image = load_photo(source).image
+  image = load_photo(source, max_pixels).image
   if image.ndim == 3 and image.shape[2] != 3:
     name = "the input" if isinstance(source, bytes) else str(source)
     raise ValueError(
@@ -257,17 +259,16 @@ def _read(path) -> bytes:
 def write_whole(path: str | os.PathLike, data: bytes) -> None:
   """Writes a file whole or not at all."""
   path = pathlib.Path(path)
+  part = path.parent / f".sclc-{secrets.token_hex(8)}"
   try:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".sclc-")
+    # Not by tempfile: open takes the umask, which threads cannot ask for.
+    file = part.open("xb")
     try:
-      with os.fdopen(handle, "wb") as file:
+      with file:
         file.write(data)
-      mask = os.umask(0)
-      os.umask(mask)
-      os.chmod(name, 0o666 & ~mask)
-      os.replace(name, path)
+      os.replace(part, path)
     except BaseException:
-      os.unlink(name)
+      os.unlink(part)
       raise
   except OSError as error:
     raise ValueError(f"cannot write {path}: {error.strerror}.") from None

@@ -13,6 +13,7 @@ import tqdm
 from sclc_jax import __version__
 from sclc_jax.codec.bitstream import MAX_PIXELS
 
+QUALITIES = (1, 2, 3, 4, 5, 6, 7, 8)  # the default of `quality_flag`
 # Adds a command: (name, run(args), one line of help) to its parser.
 Add = Callable[[str, Callable, str], argparse.ArgumentParser]
 
@@ -65,13 +66,18 @@ def walk(inputs: list[str], suffixes) -> list[pathlib.Path]:
   return found
 
 
-def coding_flags(sub: argparse.ArgumentParser) -> None:
+def model_flags(sub: argparse.ArgumentParser) -> None:
   """Flags of every command that opens a model."""
   sub.add_argument("--model", help=".sclcm file or shipped name")
   sub.add_argument(
     "--engine", choices=("auto", "tfc", "portable"), default="auto",
     help="range coder; the bytes are the same",
   )  # fmt: skip
+
+
+def coding_flags(sub: argparse.ArgumentParser) -> None:
+  """Those, and the limit of the images and files that a command is given."""
+  model_flags(sub)
   sub.add_argument(
     "--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger images"
   )
@@ -81,7 +87,7 @@ def quality_flag(sub: argparse.ArgumentParser) -> None:
   """`--quality` of the commands that take several."""
   sub.add_argument(
     "--quality", type=_qualities, nargs="+", action=_Joined,
-    default=[1, 2, 3, 4, 5, 6, 7, 8], metavar="Q",
+    default=list(QUALITIES), metavar="Q",
     help="qualities, or ranges FIRST:LAST:STEP such as 1:8:0.125",
   )  # fmt: skip
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pathlib
 
-from sclc_jax.commands.common import Add, coding_flags
+from sclc_jax.commands.common import Add, model_flags
 
 
 def register(add: Add) -> None:
   """Adds the commands to the command line."""
   demo = add("demo", _demo, "compress a bundled photo at several qualities")
-  coding_flags(demo)
+  model_flags(demo)
   demo.add_argument("--out", default="sclc_demo", help="folder to write")
 
 

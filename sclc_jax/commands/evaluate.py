@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 
+import numpy as np
+
 from sclc_jax.commands.common import (
+  QUALITIES,
   Add,
   coding_flags,
   open_codec,
@@ -86,7 +89,7 @@ def _evaluate(args) -> None:
   if out:
     out.mkdir(exist_ok=True)
   peer_rows = pr.measure_peers(
-    peers, paths, out and out / "peers.csv", args.quiet
+    peers, paths, out and out / "peers.csv", args.quiet, args.max_pixels
   )
   others = pr.peer_curves(peer_rows) | anchors
   ours = systems[0].curve
@@ -136,11 +139,21 @@ def _unused(name: str, taken) -> str:
 def _command(args, names: list[str]) -> str:
   """The command without the folders of this machine."""
   parts = ["sclc evaluate", f"--model {names[0]}"]
-  parts.append(f"--images {pathlib.Path(args.images).name.upper()}")
+  parts.append(f"--images {pathlib.Path(args.images).resolve().name.upper()}")
+  if args.quality != list(QUALITIES):
+    parts.append(f"--quality {_as_given(args.quality)}")
   if args.anchors:
     files = (pathlib.Path(path).name for path in args.anchors)
     parts.append(f"--anchors {' '.join(files)}")
   if args.compare:
     parts.append(f"--compare {' '.join(names[1:])}")
-  parts.append(f"--report {pathlib.Path(args.report).name}")
+  parts.append(f"--report {pathlib.Path(args.report).resolve().name}")
   return " ".join(parts)
+
+
+def _as_given(qualities: list[float]) -> str:
+  """Qualities as `--quality` takes them; a range where they are one."""
+  steps = np.diff(qualities)
+  if len(steps) > 1 and steps[0] > 0 and np.allclose(steps, steps[0]):
+    return f"{qualities[0]:g}:{qualities[-1]:g}:{steps[0]:g}"
+  return " ".join(f"{quality:g}" for quality in qualities)

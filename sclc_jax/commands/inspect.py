@@ -25,7 +25,7 @@ def _inspect(args) -> None:
   from sclc_jax.peers import JPEG
 
   source = pathlib.Path(args.image)
-  image = load_image(source)
+  image = load_image(source, args.max_pixels)
   out = pathlib.Path(args.output or f"{source.stem}_inspect")
   if out.exists() and not out.is_dir():
     raise ValueError(f"{out} is a file; name a folder with -o.")

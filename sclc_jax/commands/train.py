@@ -47,8 +47,14 @@ def _train(args) -> None:
   from sclc_jax import experiment
   from sclc_jax.train import parallel
 
+  joins = args.distributed or args.coordinator
+  if not joins and (args.processes, args.process) != (None, None):
+    raise ValueError(
+      "--processes and --process alone join no cluster; give --coordinator "
+      "HOST:PORT of process 0 with them."
+    )
   config = experiment.load_config(args.config, args.overrides)
-  if args.distributed or args.coordinator:
+  if joins:
     parallel.initialize(args.coordinator, args.processes, args.process)
   step = experiment.run(
     config, args.workdir, stop_at=args.stop_at, quiet=args.quiet

@@ -68,7 +68,7 @@ def decode(data: bytes | pathlib.Path, name: str) -> np.ndarray:
   try:
     with Image.open(_openable(data)) as image:
       return np.asarray(image.convert("RGB"))
-  except (OSError, SyntaxError) as error:  # Pillow raises both
+  except (OSError, SyntaxError, Image.DecompressionBombError) as error:
     raise ValueError(
       f"{name} cannot be decoded ({error}); remove it from the set."
     ) from None
@@ -115,7 +115,7 @@ def open_folder(path: str | os.PathLike, crop_size: int) -> Folder:
     try:
       with Image.open(file) as image:
         return min(image.size)
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
       raise ValueError(
         f"{file} cannot be decoded ({error}); remove it from the folder."
       ) from None

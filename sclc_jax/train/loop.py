@@ -458,6 +458,6 @@ def _run_stage(
     if step % settings.checkpoint_every == 0 and step < until:
       run.checkpoints.save(step, parallel.unreplicate(state), run.meta)
   state = parallel.unreplicate(state)
-  run.checkpoints.save(step, state, {**run.meta, "stage": stage.name})
+  run.checkpoints.save(step, state, run.meta)
   run.stop.asked = run.stop.asked or stopping
   return state, step

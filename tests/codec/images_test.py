@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import zlib
 
@@ -8,7 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sclc_jax.codec.images import load_image, load_photo, png_bytes
+from sclc_jax.codec.images import (
+  load_image,
+  load_photo,
+  png_bytes,
+  write_whole,
+)
 
 
 def _png(samples: np.ndarray) -> bytes:
@@ -110,6 +116,8 @@ def test_limit_is_ours_and_leaves_pillows_alone(photo):
   data = _bytes(Image.fromarray(photo), "PNG")
   with pytest.raises(ValueError, match="--max-pixels"):
     load_photo(data, max_pixels=100)
+  with pytest.raises(ValueError, match="--max-pixels"):
+    load_image(data, max_pixels=100)
   Image.MAX_IMAGE_PIXELS = 100
   try:
     assert load_photo(data).image.shape == photo.shape
@@ -147,3 +155,32 @@ def test_a_tiff_keeps_its_exif_but_not_how_it_is_stored(photo):
   kept = Image.Exif()
   kept.load(b"Exif\0\0" + found.metadata["exif"])
   assert dict(kept) == {0x010F: "maker"}
+
+
+def test_a_written_file_follows_the_umask_and_leaves_it_alone(
+  tmp_path, monkeypatch
+):
+  calls = []
+  before = os.umask(0o027)
+  try:
+    with monkeypatch.context() as patch:
+      # Set for a moment, it is that of all threads.
+      patch.setattr(os, "umask", lambda mask: calls.append(mask) or 0o027)
+      write_whole(tmp_path / "a", b"new")
+  finally:
+    os.umask(before)
+  assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640 and not calls
+
+
+def test_what_cannot_be_written_leaves_the_old_file_and_no_other(
+  tmp_path, monkeypatch
+):
+  write_whole(tmp_path / "a", b"old")
+
+  def full(*unused):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(os, "replace", full)
+  with pytest.raises(ValueError, match="cannot write .*No space"):
+    write_whole(tmp_path / "a", b"new")
+  assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]

@@ -7,6 +7,7 @@ from PIL import Image
 
 from sclc_jax import cli, peers
 from sclc_jax.codec.model_file import save_model
+from sclc_jax.commands import evaluate
 
 
 @pytest.fixture
@@ -43,6 +44,8 @@ def test_report_holds_curves_tables_and_pictures(folder, capsys, monkeypatch):
   for words in ("| 4.5 |", "| old |", "dB over webp", "fish (here)"):
     assert words in text
   assert str(folder) not in text
+  command = "sclc evaluate --model m --images IMAGES --quality 1 4.5 8 6 "
+  assert command in text and "--compare n --report out\n" in text
   for name in ("rd_psnr_db", "rd_ms_ssim_db", "continuous", "masks"):
     assert f"]({name}.png)" in text
     assert Image.open(folder / "out" / f"{name}.png").size[0] > 300
@@ -56,6 +59,27 @@ def test_report_holds_curves_tables_and_pictures(folder, capsys, monkeypatch):
   a = np.array([[float(v) for v in list(r.values())[1:]] for r in matrix])
   product = (1 + a / 100) * (1 + a.T / 100)
   np.testing.assert_allclose(product[np.isfinite(a)], 1, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+  "flags, text",
+  [
+    ("", ""),
+    ("--quality 1:8", ""),
+    ("--quality 4.5", " --quality 4.5"),
+    ("--quality 1:8:0.125", " --quality 1:8:0.125"),
+    ("--quality 8 6 4", " --quality 8 6 4"),
+  ],
+)
+def test_the_command_of_a_report_names_its_qualities_and_folders(
+  folder, monkeypatch, flags, text
+):
+  monkeypatch.chdir("images")
+  line = f"evaluate --images . --report ../out {flags}"
+  args = cli._parser().parse_args(line.split())
+  assert evaluate._command(args, ["m"]) == (
+    f"sclc evaluate --model m --images IMAGES{text} --report out"
+  )
 
 
 @pytest.mark.parametrize("text", ["8:1", "1:8:0", "a", "1:2:3:4", "1:8:1e-9"])

@@ -133,6 +133,15 @@ def test_a_damaged_record_is_named(tmp_path, images):
     next(make_batches(open_tfds(str(tmp_path / "set")), **_KW))
 
 
+def test_a_photo_beyond_pillows_limit_is_named(sources, monkeypatch):
+  opened = open_images(sources[0], 64, 0)
+  monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+  with pytest.raises(ValueError, match="0.png cannot be decoded .*exceeds"):
+    opened[0]
+  with pytest.raises(ValueError, match="0.png cannot be decoded .*exceeds"):
+    open_images(sources[0], 64, 0)
+
+
 def test_cache_decodes_once_what_it_has_room_for():
   class Counted(list):
     reads = 0
