@@ -7,7 +7,8 @@ from sclc_jax import malloc
 
 def start() -> int:
   """Runs the command line; its modules load after the restart alone."""
-  malloc.restart()
+  training = sys.argv[1:2] in (["train"], ["sweep"])
+  malloc.restart(malloc.KEEP if training else malloc.HUGE_PAGES)
   from sclc_jax import cli
 
   return cli.main()

@@ -16,7 +16,14 @@ from collections.abc import Callable
 from sclc_jax import malloc  # isort: skip (it sets up BLAS, before NumPy)
 import numpy as np
 
-malloc.restart()  # as `sclc` runs
+
+def tunables_of(script: str) -> str:
+  """Of malloc, as `sclc` sets them where it does what the script measures."""
+  training = "train" in pathlib.Path(script).stem
+  return malloc.KEEP if training else malloc.HUGE_PAGES
+
+
+malloc.restart(tunables_of(sys.argv[0]))
 UNTUNED = "glibc.malloc.hugetlb=0"  # as malloc comes
 HERE = pathlib.Path(__file__).parent
 
@@ -108,13 +115,13 @@ def add_peer(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--peer-python", help="with torch and compressai")
   parser.add_argument(
     "--tune-peer", dest="peer_tunables", action="store_const",
-    const=malloc.TUNABLES, default=UNTUNED,
+    const=tunables_of(sys.argv[0]), default=UNTUNED,
     help="give the peer the malloc that sclc takes",
   )  # fmt: skip
 
 
 def run_json(
-  python: str, script: str, *args: object, tunables: str = malloc.TUNABLES
+  python: str, script: str, *args: object, tunables: str | None = None
 ) -> dict:
   """Runs a sibling script in its own process; its last line is JSON.
 
@@ -122,10 +129,10 @@ def run_json(
     python: its interpreter.
     script: beside this one.
     *args: of the script.
-    tunables: of its malloc.
+    tunables: of its malloc; None for those of `sclc`.
   """
   command = [python, str(HERE / script), *map(str, args)]
-  env = os.environ | {"GLIBC_TUNABLES": tunables}
+  env = os.environ | {"GLIBC_TUNABLES": tunables or tunables_of(script)}
   done = subprocess.run(command, capture_output=True, text=True, env=env)
   if done.returncode:
     sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

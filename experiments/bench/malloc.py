@@ -1,10 +1,11 @@
-"""What malloc's tunables bring: training steps and coding a photo, three ways.
+"""What malloc's tunables bring: training steps and coding, three ways.
 
     python experiments/bench/malloc.py [--rounds 3]
 
-As glibc comes; with huge pages alone; and as `sclc` runs (sclc_jax/malloc.py).
+As glibc comes; with huge pages, as `sclc` codes; and with what is freed kept, as
+`sclc` trains (sclc_jax/malloc.py).
 Each measurement has a process of its own, in turns. N=192, M=320; steps of
-batch 8 of 256x256, with selection; a photo of 768x512. Huge pages alone differ
+batch 8 of 256x256, with selection; a photo of 768x512. Huge pages differ
 only where the kernel gives them to those who ask (`madvise`).
 """
 
@@ -18,8 +19,8 @@ from sclc_jax import malloc
 
 WAYS = {
   "as it comes": UNTUNED,
-  "huge pages": "glibc.malloc.hugetlb=1",
-  "as sclc runs": malloc.TUNABLES,
+  "huge pages": malloc.HUGE_PAGES,
+  "kept": malloc.KEEP,
 }
 CASES = {
   "step, 1 level": ("train_step.py", ("--repeats", 4), ("step_s",)),
