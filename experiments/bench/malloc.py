@@ -2,8 +2,8 @@
 
     python experiments/bench/malloc.py [--rounds 3]
 
-As glibc comes; with huge pages, as `sclc` codes; and with what is freed kept, as
-`sclc` trains (sclc_jax/malloc.py).
+As glibc comes; with huge pages, as `sclc` codes; and with what is freed kept,
+as `sclc` trains (sclc_jax/malloc.py).
 Each measurement has a process of its own, in turns. N=192, M=320; steps of
 batch 8 of 256x256, with selection; a photo of 768x512. Huge pages differ
 only where the kernel gives them to those who ask (`madvise`).
