@@ -9,11 +9,16 @@ MS_SSIM_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
 MS_SSIM_MIN_SIDE = 161  # five scales of an 11x11 window
 
 
+def psnr_of_mse(mse: np.ndarray | float) -> np.ndarray:
+  """PSNR in dB of mean squared errors on the 0..255 scale; inf where 0."""
+  with np.errstate(divide="ignore"):
+    return 10 * np.log10(255.0**2 / np.asarray(mse, np.float64))
+
+
 def psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
   """PSNR in dB of uint8 images of one shape; inf where they are equal."""
   error = np.subtract(x, x_hat, dtype=np.float64)
-  mse = float(np.vdot(error, error)) / error.size
-  return float("inf") if mse == 0 else float(10 * np.log10(255.0**2 / mse))
+  return float(psnr_of_mse(np.vdot(error, error) / error.size))
 
 
 # Our own: scikit-image and dm-pix have SSIM at one scale only, and what has

@@ -197,10 +197,7 @@ class Codec:
     self, analysis: Analysis, quality: float | np.ndarray = 4.0
   ) -> np.ndarray:
     """The y_hat that a file of this quality decodes to, float32 [h, w, M]."""
-    step, found = self._quality_steps(quality, analysis.height, analysis.width)
-    if found is not None:
-      step = found.steps()
-    mask = self.mask(analysis, quality)
+    step, mask = self._step_and_mask(analysis, quality)
     return self._latents.reconstruct(analysis.y, analysis.side, mask, step)
 
   def compress(
@@ -369,12 +366,16 @@ class Codec:
 
   def mask(self, analysis: Analysis, quality: float | np.ndarray) -> np.ndarray:
     """The elements coded at a quality, bool [h, w, M]."""
-    step, found = self._quality_steps(quality, analysis.height, analysis.width)
-    return self.model.control.mask(
-      analysis.importance,
-      step if found is None else found.steps(),
-      analysis.y.shape,
-    )
+    return self._step_and_mask(analysis, quality)[1]
+
+  def _step_and_mask(
+    self, analysis: Analysis, quality: float | np.ndarray
+  ) -> tuple[int | np.ndarray, np.ndarray]:
+    """The quality step, one or one a position, and the elements coded."""
+    high, found = self._quality_steps(quality, analysis.height, analysis.width)
+    step = high if found is None else found.steps()
+    shape = analysis.y.shape
+    return step, self.model.control.mask(analysis.importance, step, shape)
 
   def quality_step(self, quality: float) -> int:
     """Quality in [1, L] to 64ths of a level above 1."""

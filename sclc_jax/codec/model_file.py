@@ -297,7 +297,9 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
       IntegerDense(**{k: v.copy() for k, v in control[f"context_{i}"].items()})
       for i in range(4)
     ]
-    _check_context(config, layers, convs[3])
+    # Compiled code reads these without a look at their size.
+    for i, shape in enumerate(layer_shapes(config.base, config.M)):
+      _check_layer(f"context_{i}", layers[i], shape, shape[1])
     inverse = inverse_steps(tree["steps"][1])
     context = ContextPath(config.base, tuple(layers), inverse)
   params = _unflatten(
@@ -324,14 +326,12 @@ def _check_control(
   N, M = config.N, config.M
   wide, features, out = (M, 3 * M // 2, 2 * M) if path.signed else (N, N, M)
   shapes = [(5, 5, N, wide), (5, 5, wide, features), (3, 3, features, out)]
-  convs = dict(zip("012", path.convs))
+  if config.base in TAPS:
+    shapes.append((1, 1, out, layer_shapes(config.base, M)[1][1]))
+  for i, (conv, shape) in enumerate(zip(path.convs, shapes, strict=True)):
+    _check_layer(str(i), conv, shape, shape[-1])
   if path.head is not None:
-    convs["head"] = path.head
-    shapes.append((1, 1, features, M))
-  for (name, conv), shape in zip(convs.items(), shapes):
-    sizes = conv.weight.shape, conv.bias.shape, conv.shift.shape
-    if sizes != (shape, shape[3:], shape[3:]):
-      raise KeyError(f"control/{name}")
+    _check_layer("head", path.head, (1, 1, features, M), M)
   table = STEPS_PER_LEVEL * (config.levels - 1) + 1, M
   for name, shape, wanted in (
     ("control/thresholds", path.thresholds.shape, table),
@@ -342,17 +342,15 @@ def _check_control(
       raise KeyError(name)
 
 
-def _check_context(
-  config: ModelConfig, layers: list[IntegerDense], side: IntegerConv
+def _check_layer(
+  name: str,
+  layer: IntegerConv | IntegerDense,
+  shape: tuple[int, ...],
+  outputs: int,
 ) -> None:
-  """Compiled code reads these without a look at their size."""
-  shapes = layer_shapes(config.base, config.M)
-  for i, (layer, shape) in enumerate(zip(layers, shapes)):
-    sizes = layer.weight.shape, layer.bias.shape, layer.shift.shape
-    if sizes != (shape, shape[1:2], shape[1:2]):
-      raise KeyError(f"control/context_{i}")
-  if side.bias.shape != shapes[1][1:2]:
-    raise KeyError("control/3")
+  sizes = layer.weight.shape, layer.bias.shape, layer.shift.shape
+  if sizes != (shape, (outputs,), (outputs,)):
+    raise KeyError(f"control/{name}")
 
 
 def shipped_models() -> dict[str, pathlib.Path]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from sclc_jax.codec.codec import Analysis, Codec, without_alpha
 from sclc_jax.codec.control import STEPS_PER_LEVEL
-from sclc_jax.metrics import psnr_db
+from sclc_jax.metrics import psnr_db, psnr_of_mse
 
 MAX_TRIALS = 6
 TOLERANCE = 0.01
@@ -199,8 +199,7 @@ def guessed_psnr(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     errors: [..., M] of `latent_error`.
     weights: [M + 1], squared error that each of these, and a 1, brings.
   """
-  squared = errors @ weights[:-1] + weights[-1]
-  return 10 * np.log10(255**2 / squared)
+  return psnr_of_mse(errors @ weights[:-1] + weights[-1])
 
 
 class _PsnrCurve:

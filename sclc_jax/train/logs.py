@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sclc_jax.config import ExperimentConfig
+from sclc_jax.metrics import psnr_of_mse
 
 _SUMMED = ("mse", "bpp", "ms_ssim", "selected")
 VALIDATION = ("step", "stage", "quality", "bytes", "bpp", "psnr_db", "score")
@@ -28,7 +29,7 @@ def summarise(sums: dict[str, np.ndarray]) -> dict[str, float]:
       for key in _SUMMED
       if key in sums
     }
-    mean["psnr_db"] = float(10 * np.log10(255**2 / mean.pop("mse")))
+    mean["psnr_db"] = float(psnr_of_mse(mean.pop("mse")))
     for key in ("bpp", "psnr_db", "ms_ssim", "selected"):
       if key in mean:
         row[f"{key}_{level + 1}"] = mean[key]
