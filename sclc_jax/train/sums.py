@@ -48,10 +48,11 @@ def _forward(term, args, constants, xs):
   for x in _terms(xs):
     if total is not None:
       # The term has to wait for the gradient of the one before. XLA:CPU drops
-      # optimization_barrier before it orders anything, but not this zero.
+      # optimization_barrier before it orders anything, but not this zero. It
+      # goes to x, which is small; in args it would copy every parameter.
       probe = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(total[1]))
       zero = 0 * jnp.where(jnp.isfinite(probe), probe, 0)
-      args = jax.tree.map(lambda a, z=zero: a + z.astype(a.dtype), args)
+      x = jax.tree.map(lambda a, z=zero: a + z.astype(a.dtype), x)
     (value, part), grads = gradient(args, constants, x)
     new = value, grads
     total = new if total is None else jax.tree.map(jnp.add, total, new)
