@@ -30,8 +30,6 @@ def get_config():
   config.stages.selective.lr = 2e-4
   config.optim.lr = 3e-4
   config.optim.ema_decay = 0.998
-  config.data.crop_size = 256
-  config.data.batch_size = 4
   config.train.lmbda_first = 0.00075
   config.train.checkpoint_every = 100
   config.train.validate_every = 500

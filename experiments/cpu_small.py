@@ -4,8 +4,8 @@
       --config.data.source folder:PHOTOS
 
 Departures from the paper's schedule, all for lack of compute: narrow widths,
-128x128 crops, one sampled level an image, a wavelet start of the transforms,
-hundreds of steps in all, and a cosine decay within each stage.
+four crops a step, one sampled level an image, a wavelet start of the
+transforms, hundreds of steps in all, and a cosine decay within each stage.
 """
 
 from sclc_jax.config import cpu_config_dict

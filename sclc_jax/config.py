@@ -381,19 +381,25 @@ def gpu_config_dict():
   return config
 
 
-def cpu_config_dict(N: int, M: int):
-  """Short runs of narrow models on a few CPU cores, on crops of 128x128.
+def cpu_config_dict(
+  N: int, M: int, crop_size: int = 256, batch_size: int = 4
+):
+  """Short runs of narrow models on a few CPU cores.
 
   Args:
     N: width of the transforms and of z.
     M: width of y.
+    crop_size: side of the crops. In 128 z has no element away from the border,
+      which was measured to cost whole photographs some 14 % of the rate.
+    batch_size: crops a step.
   """
   config = short_config_dict()
   config.model.N = N
   config.model.M = M
   config.optim.warmup_steps = 20
   config.optim.clip_norm = 100.0
-  config.data.crop_size = 128
+  config.data.crop_size = crop_size
+  config.data.batch_size = batch_size
   return config
 
 
