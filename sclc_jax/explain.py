@@ -10,7 +10,6 @@ from sclc_jax.codec.codec import Analysis, Codec
 from sclc_jax.codec.control import IMPORTANCE_BITS
 from sclc_jax.codec.latent_coder import coded_elements
 from sclc_jax.codec.range_coder import symbol_bits
-from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.metrics import psnr_db
 from sclc_jax.peers import PEERS, Peer
 
@@ -71,7 +70,7 @@ def cost(codec: Codec, data: bytes) -> Cost:
   found = codec.symbols(data)
   bits = np.zeros(found.mask.shape)
   coded = coded_elements(codec.model, found.mask)
-  bits.flat[coded] = symbol_bits(gaussian_tables(), found.y, found.index)
+  bits.flat[coded] = symbol_bits(codec.model.y_tables, found.y, found.index)
   channels = np.broadcast_to(
     np.arange(found.z.shape[2], dtype=np.int32), found.z.shape
   )

@@ -28,7 +28,6 @@ from float_control import FloatControl
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.likelihoods import normal_likelihood, to_bits
 
@@ -51,15 +50,16 @@ class FloatDecoder:
     mask = self._control.mask(importance, step, scale.shape)
     index = self._control.index(scale, mask, step)
     y = np.round(analysis.y / self._codec.model.steps[0, step])[mask]
-    engine = get_engine("portable")
-    return engine.encode(gaussian_tables(), y.astype(np.int32), index), mask
+    tables = self._codec.model.y_tables
+    y = y.astype(np.int32)
+    return get_engine("portable").encode(tables, y, index), mask
 
   def decode(self, analysis, step: int, data: bytes):
     """Coded y to the picture."""
     _, scale, importance = self._control.prior(analysis.z, analysis.y)
     mask = self._control.mask(importance, step, scale.shape)
     index = self._control.index(scale, mask, step)
-    y = get_engine("portable").decode(gaussian_tables(), data, index)
+    y = get_engine("portable").decode(self._codec.model.y_tables, data, index)
     y_hat = np.zeros(mask.shape, np.float32)
     steps = self._codec.model.steps[1, step]
     y_hat[mask] = y * steps[np.nonzero(mask)[2]]

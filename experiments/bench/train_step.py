@@ -4,7 +4,7 @@
 
 Steps of batch 8 of 256x256 at N=192, M=320: one sampled level, and all 8
 levels; the peer has a single level. Also as a share of the matrix-product rate
-measured here.
+measured here. `--devices 2` spreads ours over two virtual CPU devices.
 
     python experiments/bench/train_step.py --devices 2 --pipeline
 

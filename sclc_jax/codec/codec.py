@@ -15,7 +15,6 @@ from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
 from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
 from sclc_jax.cpus import cpu_count
 
@@ -170,8 +169,15 @@ class Codec:
     chosen = self._latents.choose(analysis.y, analysis.side, mask, step)
     return high, extra, *chosen
 
+  def chosen(
+    self, analysis: Analysis, quality: float | np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Table index and symbol of what `encode` codes of y, int32 [n] each."""
+    _, _, indexes, symbols = self._choose(analysis, quality)
+    return indexes, symbols
+
   def _pack(self, analysis: Analysis, high, extra, indexes, y) -> bytes:
-    y_data = self._engine.encode(gaussian_tables(), y, indexes)
+    y_data = self._engine.encode(self.model.y_tables, y, indexes)
     header = bitstream.Header(
       self.model.fingerprint,
       analysis.colour,

@@ -13,7 +13,6 @@ import numpy as np
 from sclc_jax.codec.context import ContextState, coding_groups
 from sclc_jax.codec.control import SCALE_BITS
 from sclc_jax.codec.model_file import CodecModel
-from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.codec.tiles import bands
 
 _SYMBOL_MAX = 2**24
@@ -84,7 +83,7 @@ class LatentCoder:
       Of the selected elements, in coding order, table index and symbol, int32
       [n]; and y_hat, float32 [h, w, M].
     """
-    read = self._engine.decoder(gaussian_tables(), data)
+    read = self._engine.decoder(self._model.y_tables, data)
 
     def decode(positions, chosen, normal, index, at):
       del positions, chosen, normal, at

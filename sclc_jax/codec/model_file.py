@@ -1,7 +1,8 @@
 """The .sclcm file: a trained model frozen for coding, in safetensors.
 
-Float parameters (float16), the integer control path, integer tables of z, the
-config and a fingerprint. A pure function of the checkpoint.
+Float parameters (float16), the integer control path, integer tables of z (and
+of y where they are fitted), the config and a fingerprint. A pure function of
+the checkpoint, and of the photographs that tables were fitted to.
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ from sclc_jax.codec.control import (
 )
 from sclc_jax.codec.images import write_whole
 from sclc_jax.codec.range_coder import RangeTables
-from sclc_jax.codec.tables import build_factorized_tables
+from sclc_jax.codec.tables import (
+  SCALES,
+  build_factorized_tables,
+  gaussian_tables,
+)
 from sclc_jax.config import ModelConfig, from_dict
 from sclc_jax.models.context import TAPS
 
-VERSION = 1
+VERSION = 2  # from fitted tables on; else 1 is written
 DEFAULT_MODEL = "cpu-medium"
 _FIRST_KEYS = frozenset(
   ("base", "N", "M", "levels", "adaptive", "selective", "init",
@@ -59,6 +64,7 @@ class CodecModel:
     steps: float32 [2, Q, M], QV and IQV for each 64th of a level.
     fingerprint: first bytes of the SHA-256 of all of it.
     context: the integer context model, of the bases that have one.
+    fitted: tables of y of this model's own, where it has some.
   """
 
   config: ModelConfig
@@ -68,6 +74,12 @@ class CodecModel:
   steps: np.ndarray
   fingerprint: bytes
   context: ContextPath | None = None
+  fitted: RangeTables | None = None
+
+  @property
+  def y_tables(self) -> RangeTables:
+    """Range coder tables of y, one a scale of `tables.SCALES`."""
+    return gaussian_tables() if self.fitted is None else self.fitted
 
   @property
   def top_quality(self) -> int:
@@ -165,7 +177,14 @@ def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
     context = build_context_path(
       config.base, params["base"]["context_model"], steps[1]
     )
-  return _with_fingerprint(config, params, control, z_tables, steps, context)
+  return _with_fingerprint(
+    CodecModel(config, params, control, z_tables, steps, b"", context)
+  )
+
+
+def with_tables(model: CodecModel, fitted: RangeTables) -> CodecModel:
+  """The model with tables of y of its own: another one, to its files."""
+  return _with_fingerprint(dataclasses.replace(model, fitted=fitted))
 
 
 def _signed(config: ModelConfig) -> bool:
@@ -192,6 +211,9 @@ def _tensors(model: CodecModel) -> dict[str, np.ndarray]:
   flat["z_tables/cdf"] = model.z_tables.cdf
   flat["z_tables/cdf_offset"] = model.z_tables.cdf_offset
   flat["steps"] = model.steps
+  if model.fitted is not None:
+    flat["y_tables/cdf"] = model.fitted.cdf
+    flat["y_tables/cdf_offset"] = model.fitted.cdf_offset
   return flat
 
 
@@ -218,12 +240,9 @@ def _fingerprint(config: ModelConfig, tensors: dict[str, np.ndarray]) -> bytes:
   return digest.digest()[:FINGERPRINT_BYTES]
 
 
-def _with_fingerprint(
-  config, params, control, z_tables, steps, context
-) -> CodecModel:
-  model = CodecModel(config, params, control, z_tables, steps, b"", context)
+def _with_fingerprint(model: CodecModel) -> CodecModel:
   return dataclasses.replace(
-    model, fingerprint=_fingerprint(config, _tensors(model))
+    model, fingerprint=_fingerprint(model.config, _tensors(model))
   )
 
 
@@ -234,7 +253,7 @@ def save_model(model: CodecModel, path: str | os.PathLike) -> None:
   metadata = {
     "sclcm": json.dumps(
       {
-        "version": VERSION,
+        "version": 1 if model.fitted is None else VERSION,
         "fingerprint": model.fingerprint.hex(),
         "model": _described(model.config),
       },
@@ -308,6 +327,11 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   z_tables = RangeTables(**tree["z_tables"])
   if not z_tables.is_valid(config.N):
     raise KeyError("z_tables")
+  fitted = None
+  if "y_tables" in tree:
+    fitted = RangeTables(**tree["y_tables"])
+    if not fitted.is_valid(len(SCALES)):
+      raise KeyError("y_tables")
   return CodecModel(
     config,
     params,
@@ -316,6 +340,7 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
     tree["steps"],
     fingerprint,
     context,
+    fitted,
   )
 
 

@@ -22,6 +22,7 @@ SCALES = np.exp(np.linspace(np.log(0.11), np.log(256.0), 64))
 INDEX_BOUNDS = np.sqrt(SCALES[1:] * SCALES[:-1])
 _TAIL_DEVIATIONS = 4.5
 _FILE = "gaussian_tables.npz"
+_PRIOR = 1000  # symbols that the Gaussians count for in fitted tables
 
 
 def quantise_pmf(pmf: np.ndarray, precision: int = PRECISION) -> np.ndarray:
@@ -122,6 +123,29 @@ def build_factorized_tables(
     pmf = masses[low - first : high + 1 - first, c]
     rows.append(quantise(np.append(pmf, max(1 - pmf.sum(), 0.0))))
   return _join(rows, list(lower))
+
+
+def build_fitted_tables(
+  counts: np.ndarray, builder: str = "auto"
+) -> RangeTables:
+  """The Gaussian tables, corrected by how often their symbols occur.
+
+  Each row is made symmetric, since the density is; rows that were counted
+  rarely stay near their Gaussian.
+
+  Args:
+    counts: [K], of each interval where it starts in `gaussian_tables().cdf`.
+    builder: `tfc`, `numpy`, or `auto`: TFC's where it is installed.
+  """
+  quantise = _builder(builder)
+  gaussian = gaussian_tables()
+  rows = []
+  for start, stop in zip(gaussian.starts[:-1], gaussian.starts[1:]):
+    prior = np.diff(gaussian.cdf[start + 1 : stop]) / 2.0**PRECISION
+    row = np.array(counts[start + 1 : stop - 1], float)
+    row[:-1] = (row[:-1] + row[-2::-1]) / 2
+    rows.append(quantise((row + _PRIOR * prior) / (row.sum() + _PRIOR)))
+  return _join(rows, list(gaussian.cdf_offset))
 
 
 @functools.cache

@@ -25,13 +25,20 @@ def register(add: Add) -> None:
   train.epilog = _EPILOG
 
   export = add("export", _export, "freeze a checkpoint into an .sclcm model")
-  export.add_argument("--workdir", required=True, help="of 'sclc train'")
+  source = export.add_mutually_exclusive_group(required=True)
+  source.add_argument("--workdir", help="of 'sclc train'")
+  source.add_argument("--model", help="a model, to fit its tables anew")
   which = export.add_mutually_exclusive_group()
   which.add_argument("--step", type=int, help="the latest if unset")
   which.add_argument(
     "--best", action="store_true", help="the step that validated best"
   )
   export.add_argument("-o", "--output", required=True, help="FILE.sclcm")
+  export.add_argument(
+    "--fit-tables", metavar="FOLDER",
+    help="fit the coder's tables to photographs (100 of them, spread over the "
+    "folder): some 4 %% smaller files; not to those you judge by",
+  )  # fmt: skip
 
   sweep = add("sweep", _sweep, "train and compare the points of a sweep")
   sweep.add_argument("config", help="experiments/sweeps/NAME.py")
@@ -63,13 +70,38 @@ def _train(args) -> None:
 
 
 def _export(args) -> None:
-  from sclc_jax.codec.model_file import freeze, save_model
+  from sclc_jax.codec.model_file import find_model, freeze, save_model
   from sclc_jax.experiment import load_checkpoint
 
-  model = freeze(*load_checkpoint(args.workdir, args.step, args.best))
+  if args.model:
+    if args.step is not None or args.best:
+      raise ValueError("--step and --best choose of a --workdir, not --model.")
+    model = find_model(args.model)
+  else:
+    model = freeze(*load_checkpoint(args.workdir, args.step, args.best))
+  if args.fit_tables:
+    model = _fitted(model, args.fit_tables, args.quiet)
   save_model(model, args.output)
   size = pathlib.Path(args.output).stat().st_size
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
+
+
+def _fitted(model, folder: str, quiet: bool):
+  import tqdm
+
+  from sclc_jax.codec.images import find_images, load_image
+  from sclc_jax.codec.table_fit import PHOTOS, fit_tables
+
+  paths = find_images(folder)
+  if not paths:
+    raise ValueError(
+      f"--fit-tables {folder} has no image; give a folder of photographs."
+    )
+  paths = paths[:: max(1, len(paths) // PHOTOS)][:PHOTOS]
+  bar = tqdm.tqdm(paths, desc="tables", unit="photo", disable=quiet)
+  model, saved = fit_tables(model, map(load_image, bar))
+  print(f"tables of {len(paths)} photographs: {100 * saved:.1f} % less for y")
+  return model
 
 
 def _sweep(args) -> None:

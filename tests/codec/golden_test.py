@@ -1,8 +1,9 @@
 """Files of every released format version, decoded by every later one.
 
 `python tests/codec/golden_test.py` writes the set of the present version with
-the model of the first, `... BASE` the set of another base model at version 1; a
-set that was released is never written again. The hyperprior's lie in the
+the model of the first, `... BASE` the set of another base model at version 1,
+`... fitted` that of a model with tables of y of its own; a set that was
+released is never written again. The hyperprior's lie in the
 version's folder, the others' in folders of their own.
 """
 
@@ -46,7 +47,7 @@ def symbols_digest(codec: Codec, data: bytes) -> str:
 def test_every_format_version_has_its_files():
   folders = {str(path.parent.relative_to(GOLDEN)) for path in FILES}
   versions = [f"v{i}" for i in range(1, bitstream.VERSION + 1)]
-  others = [f"v1/{base}" for base in BASES[1:]]
+  others = [f"v1/{name}" for name in (*BASES[1:], "fitted")]
   assert folders == {*versions, *others}
 
 
@@ -123,6 +124,22 @@ def _write_base(base: str) -> None:
   )  # fmt: skip
 
 
+def _write_fitted() -> None:
+  from sclc_jax.codec.model_file import save_model
+  from sclc_jax.codec.table_fit import fit_tables
+
+  photo = skimage.data.astronaut()[:128, 160:320]
+  model, _ = fit_tables(golden_codec(GOLDEN / "v1").model, [photo])
+  folder = GOLDEN / "v1" / "fitted"
+  folder.mkdir()
+  save_model(model, folder / "model.sclcm")
+  noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+  _write(
+    folder,
+    {"rgb_q1": (photo, 1), "rgb_q4.5": (photo, 4.5), "noise_q8": (noise, 8)},
+  )
+
+
 def _write_version() -> None:
   folder = GOLDEN / f"v{bitstream.VERSION}"
   folder.mkdir()
@@ -156,7 +173,9 @@ def _write(folder: pathlib.Path, images: dict[str, tuple]) -> None:
 
 
 if __name__ == "__main__":
-  if len(sys.argv) > 1:
+  if sys.argv[1:] == ["fitted"]:
+    _write_fitted()
+  elif len(sys.argv) > 1:
     _write_base(sys.argv[1])
   else:
     _write_version()

@@ -133,7 +133,7 @@ def decode_symbols(file, model, config, cdf, cdf_offset, bounds):
     file: of `parse`.
     model: tensors of its .sclcm file by name.
     config: configuration in it.
-    cdf, cdf_offset: the tables of y.
+    cdf, cdf_offset: the tables of y that models share.
     bounds: B_0 ... B_62.
   """
   H, W = file.shape
@@ -164,6 +164,8 @@ def decode_symbols(file, model, config, cdf, cdf_offset, bounds):
     importance = np.clip(importance, 0, 2**20)
     mask = importance > model["control/thresholds"][s]
 
+  if "y_tables/cdf" in model:  # a quality map has the shared ones all the same
+    cdf, cdf_offset = model["y_tables/cdf"], model["y_tables/cdf_offset"]
   decoder, rows = _Decoder(file.y), _rows(cdf)
   all_index, all_y = [], []
   known = np.zeros((4 * H + 4, 4 * W + 4, M), np.int64)  # 2 around the picture
