@@ -178,14 +178,12 @@ def test_a_model_of_other_shapes_is_refused(codec, tmp_path, name):
     },
     "steps": {},
   }
-  changed = model_file._with_fingerprint(
-    model.config,
-    model.params,
-    dataclasses.replace(path, **control[name]),
-    model.z_tables,
-    model.steps[:, 1:] if name == "steps" else model.steps,
-    model.context,
+  changed = dataclasses.replace(
+    model,
+    control=dataclasses.replace(path, **control[name]),
+    steps=model.steps[:, 1:] if name == "steps" else model.steps,
   )
+  changed = model_file._with_fingerprint(changed)
   save_model(changed, tmp_path / "m.sclcm")
   with pytest.raises(ValueError, match=name):
     read_model(tmp_path / "m.sclcm")
