@@ -1,7 +1,10 @@
-"""The small embedded model: a quarter of an hour on two slow CPU cores.
+"""A small model: a quarter of an hour on two slow CPU cores.
 
     sclc train --config experiments/cpu_small.py --workdir runs/cpu_small \
       --config.data.source folder:PHOTOS
+
+The shipped `cpu-small` was trained with data.crop_size=128 and
+data.batch_size=8.
 
 Departures from the paper's schedule, all for lack of compute: narrow widths,
 four crops a step, one sampled level an image, a wavelet start of the

@@ -324,14 +324,10 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   params = _unflatten(
     {k: v.astype(np.float32) for k, v in _flatten(tree["params"], "p").items()}
   )["p"]
-  z_tables = RangeTables(**tree["z_tables"])
-  if not z_tables.is_valid(config.N):
-    raise KeyError("z_tables")
+  z_tables = _tables(tree, "z_tables", config.N)
   fitted = None
   if "y_tables" in tree:
-    fitted = RangeTables(**tree["y_tables"])
-    if not fitted.is_valid(len(SCALES)):
-      raise KeyError("y_tables")
+    fitted = _tables(tree, "y_tables", len(SCALES))
   return CodecModel(
     config,
     params,
@@ -342,6 +338,13 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
     context,
     fitted,
   )
+
+
+def _tables(tree: dict[str, Any], name: str, count: int) -> RangeTables:
+  tables = RangeTables(**tree[name])
+  if not tables.is_valid(count):
+    raise KeyError(name)
+  return tables
 
 
 def _check_control(

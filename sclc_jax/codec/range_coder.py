@@ -73,18 +73,26 @@ def intervals(
     indexes: int32 [n], the table of each.
 
   Returns:
-    int64 [n], that place; int64 [n], the number that the escape code codes on
-    top, 0 where there is no escape.
+    int64 [n], that place; int64 [n], the bits of the escape code that follows,
+    0 where there is none.
   """
   start = tables.starts[indexes]
   last = tables.starts[np.asarray(indexes) + 1] - start - 3
   value = symbols.astype(np.int64) - tables.cdf_offset[indexes]
   escaped = (value < 0) | (value >= last)
   gamma = np.where(value < 0, -value, value - last + 1)
+  length = np.frexp(gamma.astype(float))[1]  # its binary digits
   return (
     start + 1 + np.where(escaped, last, value),
-    np.where(escaped, gamma, 0),
+    np.where(escaped, 2 * length, 0),
   )
+
+
+def interval_bits(tables: RangeTables, at: np.ndarray) -> np.ndarray:
+  """float64 [n], bits of the intervals that start at `at` [n] in the cdf."""
+  row = np.searchsorted(tables.starts, at, "right") - 1
+  width = tables.cdf[at + 1] - tables.cdf[at]
+  return -tables.cdf[tables.starts[row]] - np.log2(width)
 
 
 def symbol_bits(
@@ -100,10 +108,8 @@ def symbol_bits(
   Returns:
     float64 [n]; the coded bytes exceed their sum by a fraction of a percent.
   """
-  at, gamma = intervals(tables, symbols, indexes)
-  bits = -tables.cdf[tables.starts[indexes]]
-  bits = bits - np.log2(tables.cdf[at + 1] - tables.cdf[at])
-  return bits + 2 * np.frexp(gamma.astype(float))[1]  # its binary digits
+  at, escape = intervals(tables, symbols, indexes)
+  return interval_bits(tables, at) + escape
 
 
 @numba.njit(

@@ -1,5 +1,4 @@
 import dataclasses
-import pathlib
 
 import numpy as np
 import pytest
@@ -10,10 +9,8 @@ from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model_file import read_model, save_model, with_tables
 from sclc_jax.codec.range_coder import get_engine, intervals, symbol_bits
 from sclc_jax.codec.table_fit import fit_tables
-from sclc_jax.codec.tables import build_fitted_tables, gaussian_tables
+from sclc_jax.codec.tables import SCALES, build_fitted_tables, gaussian_tables
 from sclc_jax.config import BASES
-
-MODEL = pathlib.Path(__file__).parents[1] / "golden" / "v1" / "model.sclcm"
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +34,14 @@ def test_tables_of_no_counts_are_the_gaussian_ones():
 @pytest.mark.parametrize("index", [0, 10, 40])
 def test_rows_follow_what_was_counted_and_are_symmetric(index):
   rng = np.random.default_rng(index)
-  scale = np.exp(np.linspace(np.log(0.11), np.log(256.0), 64))[index]
-  symbols = np.round(rng.laplace(0, scale, 200_000)).astype(np.int32)
+  symbols = np.round(rng.laplace(0, SCALES[index], 200_000)).astype(np.int32)
   indexes = np.full(symbols.size, index, np.int32)
   tables = build_fitted_tables(_counts(symbols, indexes))
   assert tables.is_valid(64)
   start, stop = tables.starts[index : index + 2]
   masses = np.diff(tables.cdf[start + 1 : stop])[:-1]
   assert np.abs(masses - masses[::-1]).max() <= 16
-  other = np.round(rng.laplace(0, scale, 50_000)).astype(np.int32)
+  other = np.round(rng.laplace(0, SCALES[index], 50_000)).astype(np.int32)
   indexes = indexes[: other.size]
   before, after = (
     symbol_bits(t, other, indexes).mean() for t in (gaussian_tables(), tables)
@@ -113,10 +109,14 @@ def test_the_model_file_round_trips_and_broken_tables_are_refused(
     read_model(path)
 
 
-def test_export_fits_a_model_to_a_folder(fitted, photo, tmp_path, capsys):
+def test_export_fits_a_model_to_a_folder(
+  fitted, tiny_model, photo, tmp_path, capsys
+):
   photos, out = tmp_path / "photos", tmp_path / "m.sclcm"
   photos.mkdir()
-  args = ["export", "--model", str(MODEL), "-o", str(out)]
+  plain = tmp_path / "plain.sclcm"
+  save_model(tiny_model, plain)
+  args = ["export", "--model", str(plain), "-o", str(out)]
   args += ["--fit-tables", str(photos)]
   assert cli.main(args) == 1 and not out.exists()
   assert "has no image" in capsys.readouterr().err
