@@ -24,6 +24,7 @@ from sclc_jax.config import cpu_config_dict
 
 def get_config():
   config = cpu_config_dict(N=128, M=192)
+  config.model.density = "normal"
   config.stages.base.steps = 0
   config.stages.quantization.steps = 2200
   config.stages.selective.steps = 900

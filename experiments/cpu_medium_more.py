@@ -18,6 +18,7 @@ from sclc_jax.config import cpu_config_dict
 
 def get_config():
   config = cpu_config_dict(N=128, M=192, crop_size=128, batch_size=8)
+  config.model.density = "normal"
   config.stages.base.steps = 0
   config.stages.quantization.steps = 800
   config.stages.selective.steps = 700

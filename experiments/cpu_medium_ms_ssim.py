@@ -3,8 +3,9 @@
     sclc train --config experiments/cpu_medium_ms_ssim.py \
       --workdir runs/ms_ssim --config.data.source folder:PHOTOS
 
-Starts from `cpu-medium`, which was trained for MSE; the shipped weights from
-what that was before cpu_medium_crops.py. The weights are geometric
+Starts from `cpu-medium`, which was trained for MSE; the shipped weights, with
+model.density='normal', from what that was before cpu_medium_crops.py. The
+weights of the levels are geometric
 from 2.4 to 100 instead of to 220, where that model's MS-SSIM and rate trade
 off at its top level. Crops of 192, the smallest whose scales hold a window.
 """

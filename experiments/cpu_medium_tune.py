@@ -22,6 +22,7 @@ from sclc_jax.config import cpu_config_dict
 
 def get_config():
   config = cpu_config_dict(N=128, M=192, crop_size=128, batch_size=8)
+  config.model.density = "normal"
   config.stages.quantization.steps = 1  # both stages' parts come from init_from
   config.stages.selective.steps = 450
   config.stages.base.steps = 0

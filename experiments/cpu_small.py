@@ -3,8 +3,8 @@
     sclc train --config experiments/cpu_small.py --workdir runs/cpu_small \
       --config.data.source folder:PHOTOS
 
-The shipped `cpu-small` was trained with data.crop_size=128 and
-data.batch_size=8.
+The shipped `cpu-small` was trained with data.crop_size=128, data.batch_size=8
+and model.density='normal'.
 
 Departures from the paper's schedule, all for lack of compute: narrow widths,
 four crops a step, one sampled level an image, a wavelet start of the

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-STAGES = ("base", "quantization", "selective")
+STAGES = ("base", "quantization", "selective", "decoder")
 
 
 def _check(ok: bool, key: str, value: Any, rule: str) -> None:
@@ -29,6 +29,7 @@ _CHOICES = {
   "iqv": ("separate", "shared"),
   "unselected": ("mean", "zero"),
   "hyper_input": ("signed", "both"),
+  "density": ("normal", "mixture"),
 }
 _MS_SSIM_MIN_CROP = 192  # the next multiple of 64 above its 161 pixels
 
@@ -63,6 +64,8 @@ class ModelConfig:
     hyper_input: what the hyper analysis of these bases reads: y (`signed`,
       the paper's), or `both` y and its magnitude, which starts as good an
       estimator of scales as that of Hyperprior. The format is the same.
+    density: of y given its scale: `normal` (the paper's), or a `mixture` of
+      normals of several scales, whose shape is learned.
   """
 
   base: str = "hyperprior"
@@ -78,6 +81,7 @@ class ModelConfig:
   iqv: str = "separate"
   unselected: str = "mean"
   hyper_input: str = "signed"
+  density: str = "normal"
 
   def __post_init__(self):
     _check(self.N >= 1, "model.N", self.N, "at least 1")
@@ -102,23 +106,46 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class StageConfig:
-  """One training stage: how long, how fast."""
+  """One training stage.
+
+  Attributes:
+    steps: how long it takes.
+    lr: highest learning rate; 0 takes `optim.lr`.
+    rounding: what stands for rounding. `noise`: uniform noise (the paper's).
+      `mixed`: noise for the rate, while hyper_synthesis and synthesis see
+      rounded latents, with straight-through gradients (arXiv 2007.08739,
+      section 3.2). `decoder`: rounded latents throughout, and the mask of
+      inference, which leave encoder, QV and curves without a gradient: what
+      the decoder knows alone is fitted to what it will see.
+  """
 
   steps: int = 0
-  lr: float = 0.0  # 0 takes optim.lr
+  lr: float = 0.0
+  rounding: str = "noise"
 
   def __post_init__(self):
     _check(self.steps >= 0, "stages.*.steps", self.steps, "at least 0")
     _check(self.lr >= 0, "stages.*.lr", self.lr, "at least 0")
+    _check(
+      self.rounding in ("noise", "mixed", "decoder"),
+      "stages.*.rounding",
+      self.rounding,
+      "'noise' or 'mixed' or 'decoder'",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class StagesConfig:
-  """The stages in their order (paper, section 3.3)."""
+  """The stages in their order: the paper's (section 3.3), and one of ours.
+
+  The last, of no steps unless a config asks for it, fits the decoder to what
+  it will see.
+  """
 
   base: StageConfig = StageConfig()
   quantization: StageConfig = StageConfig()
   selective: StageConfig = StageConfig()
+  decoder: StageConfig = StageConfig(rounding="decoder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -363,10 +390,12 @@ def paper_config_dict():
 def short_config_dict():
   """The paper's widths, for runs much shorter than its own.
 
-  Departures: the wavelet start, one sampled level an image, and a higher
-  learning rate of quantizer and selector. The caller sets the steps.
+  Departures: the wavelet start, one sampled level an image, a density of y
+  whose shape is learned, and a higher learning rate of it, of quantizer and of
+  selector. The caller sets the steps.
   """
   config = _warm_config_dict()
+  config.model.density = "mixture"
   config.optim.added_lr_factor = 10.0
   config.train.levels_per_image = 1
   return config
@@ -450,7 +479,7 @@ def from_config_dict(config) -> ExperimentConfig:
 def stage_model(config: ExperimentConfig, stage: str) -> ModelConfig:
   """The model that a stage trains.
 
-  A stage of 0 steps leaves its parts unbuilt, there and in later stages;
+  A stage of 0 steps leaves the parts it adds unbuilt, there and in later ones;
   `model.selective = False` builds no selector whatever the steps.
   """
   reached = STAGES[: STAGES.index(stage) + 1]

@@ -29,12 +29,7 @@ from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.models.variable_rate import VariableRate
-from sclc_jax.nn.likelihoods import normal_likelihood, to_bits
-
-
-@jax.jit
-def _normal_bits(y, scale):
-  return to_bits(normal_likelihood(y, scale))
+from sclc_jax.nn.likelihoods import to_bits
 
 
 class FloatDecoder:
@@ -85,6 +80,11 @@ def main() -> None:
       model.apply({"params": params}, z[None], method="z_likelihood")
     ).sum()
   )
+  y_bits = jax.jit(
+    lambda y, scale: to_bits(
+      model.apply({"params": params}, y, scale, method="y_likelihood")
+    )
+  )
   prior = other._control.prior
   rows = {q: [] for q in args.quality}
   paths = find_images(args.images)
@@ -98,7 +98,7 @@ def main() -> None:
       found = codec.symbols(data)
       mean, scale, _ = prior(analysis.z, found.y_hat)
       y = found.y_hat / iqv - mean / qv
-      bits = float((_normal_bits(y, scale / qv) * found.mask).sum())
+      bits = float((y_bits(y, scale / qv) * found.mask).sum())
       estimate = (bits + side) / 8
       overhead = len(data) - codec.info(data)["y_bytes"]
       inexact = end = middle = start = float("nan")

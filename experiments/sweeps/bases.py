@@ -23,6 +23,7 @@ def get_sweep():
     changes = {**points[base], "model.selective": False}
     points[f"{base}_without_selection"] = changes
   config = cpu_config_dict(N=64, M=160, crop_size=128, batch_size=8)
+  config.model.density = "normal"
   config.init_from = "cpu-small"
   config.init_parts = "transforms"
   config.stages.base.steps = 0

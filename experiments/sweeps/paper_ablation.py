@@ -34,6 +34,7 @@ POINTS = {
 
 def get_sweep():
   config = cpu_config_dict(N=64, M=160, crop_size=128, batch_size=8)
+  config.model.density = "normal"
   config.init_from = "cpu-small"
   config.init_parts = "base"
   config.stages.base.steps = 0

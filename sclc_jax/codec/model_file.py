@@ -1,8 +1,8 @@
 """The .sclcm file: a trained model frozen for coding, in safetensors.
 
 Float parameters (float16), the integer control path, integer tables of z (and
-of y where they are fitted), the config and a fingerprint. A pure function of
-the checkpoint, and of the photographs that tables were fitted to.
+of y where they are the model's own), the config and a fingerprint. A pure
+function of the checkpoint, and of the photographs that tables were fitted to.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ from sclc_jax.codec.range_coder import RangeTables
 from sclc_jax.codec.tables import (
   SCALES,
   build_factorized_tables,
+  build_mixture_tables,
   gaussian_tables,
 )
 from sclc_jax.config import ModelConfig, from_dict
 from sclc_jax.models.context import TAPS
 
-VERSION = 2  # from fitted tables on; else 1 is written
+VERSION = 2  # with tables of y of its own; else 1 is written
 DEFAULT_MODEL = "cpu-medium"
 _FIRST_KEYS = frozenset(
   ("base", "N", "M", "levels", "adaptive", "selective", "init",
@@ -64,7 +65,8 @@ class CodecModel:
     steps: float32 [2, Q, M], QV and IQV for each 64th of a level.
     fingerprint: first bytes of the SHA-256 of all of it.
     context: the integer context model, of the bases that have one.
-    fitted: tables of y of this model's own, where it has some.
+    fitted: tables of y of this model's own, where they are not the Gaussian
+      ones that all models share.
   """
 
   config: ModelConfig
@@ -177,9 +179,23 @@ def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
     context = build_context_path(
       config.base, params["base"]["context_model"], steps[1]
     )
+  own = None
+  if config.density != "normal":
+    own = density_tables(config, params)
   return _with_fingerprint(
-    CodecModel(config, params, control, z_tables, steps, b"", context)
+    CodecModel(config, params, control, z_tables, steps, b"", context, own)
   )
+
+
+def density_tables(config: ModelConfig, params: dict[str, Any]) -> RangeTables:
+  """Tables of y as the trained density has them."""
+  if config.density == "normal":
+    return gaussian_tables()
+  from sclc_jax.models.variable_rate import VariableRate
+
+  model = VariableRate(config)
+  mixture = model.apply({"params": params}, method="y_mixture")
+  return build_mixture_tables(*(np.asarray(a, np.float64) for a in mixture))
 
 
 def with_tables(model: CodecModel, fitted: RangeTables) -> CodecModel:

@@ -22,7 +22,7 @@ SCALES = np.exp(np.linspace(np.log(0.11), np.log(256.0), 64))
 INDEX_BOUNDS = np.sqrt(SCALES[1:] * SCALES[:-1])
 _TAIL_DEVIATIONS = 4.5
 _FILE = "gaussian_tables.npz"
-_PRIOR = 1000  # symbols that the Gaussians count for in fitted tables
+_PRIOR = 1000  # symbols that the density counts for in fitted tables
 
 
 def quantise_pmf(pmf: np.ndarray, precision: int = PRECISION) -> np.ndarray:
@@ -88,14 +88,39 @@ def build_gaussian_tables(builder: str = "auto") -> RangeTables:
 
   Each covers 4.5 deviations each side; the escape codes what lies outside.
   """
+  return build_mixture_tables(np.ones(1), np.ones(1), builder)
+
+
+def build_mixture_tables(
+  weights: np.ndarray, multiples: np.ndarray, builder: str = "auto"
+) -> RangeTables:
+  """64 mixtures of zero-mean Gaussians convolved with U(-1/2, 1/2).
+
+  Each covers what holds all but the mass of 4.5 deviations of a Gaussian.
+
+  Args:
+    weights: [K], of sum 1.
+    multiples: [K], deviations of the components, in those of `SCALES`.
+    builder: `tfc`, `numpy`, or `auto`: TFC's where it is installed.
+  """
   from scipy.special import ndtr
 
+  def outside(deviations: float) -> float:
+    return float(weights @ ndtr(-deviations / multiples))
+
+  reach_of_one = _TAIL_DEVIATIONS
+  if len(weights) > 1:
+    tail, widest = ndtr(-_TAIL_DEVIATIONS), float(np.max(multiples))
+    reaches = np.linspace(0, _TAIL_DEVIATIONS * widest, 1001)
+    reach_of_one = next(r for r in reaches if outside(r) <= tail)
   quantise = _builder(builder)
   rows, offsets = [], []
   for scale in SCALES:
-    reach = int(np.ceil(_TAIL_DEVIATIONS * scale))
-    k = np.abs(np.arange(-reach, reach + 1))
-    pmf = ndtr((0.5 - k) / scale) - ndtr((-0.5 - k) / scale)
+    reach = int(np.ceil(reach_of_one * scale))
+    k = np.abs(np.arange(-reach, reach + 1))[:, None]
+    deviation = scale * multiples
+    masses = ndtr((0.5 - k) / deviation) - ndtr((-0.5 - k) / deviation)
+    pmf = masses @ weights
     rows.append(quantise(np.append(pmf, max(1 - pmf.sum(), 0.0))))
     offsets.append(-reach)
   return _join(rows, offsets)
@@ -126,26 +151,26 @@ def build_factorized_tables(
 
 
 def build_fitted_tables(
-  counts: np.ndarray, builder: str = "auto"
+  density: RangeTables, counts: np.ndarray, builder: str = "auto"
 ) -> RangeTables:
-  """The Gaussian tables, corrected by how often their symbols occur.
+  """Tables of a density, corrected by how often their symbols occur.
 
   Each row is made symmetric, since the density is; rows that were counted
-  rarely stay near their Gaussian.
+  rarely stay near it.
 
   Args:
-    counts: [K], of each interval where it starts in `gaussian_tables().cdf`.
+    density: of the 64 scales.
+    counts: [K], of each interval where it starts in `density.cdf`.
     builder: `tfc`, `numpy`, or `auto`: TFC's where it is installed.
   """
   quantise = _builder(builder)
-  gaussian = gaussian_tables()
   rows = []
-  for start, stop in zip(gaussian.starts[:-1], gaussian.starts[1:]):
-    prior = np.diff(gaussian.cdf[start + 1 : stop]) / 2.0**PRECISION
+  for start, stop in zip(density.starts[:-1], density.starts[1:]):
+    prior = np.diff(density.cdf[start + 1 : stop]) / 2.0**PRECISION
     row = np.array(counts[start + 1 : stop - 1], float)
     row[:-1] = (row[:-1] + row[-2::-1]) / 2
     rows.append(quantise((row + _PRIOR * prior) / (row.sum() + _PRIOR)))
-  return _join(rows, list(gaussian.cdf_offset))
+  return _join(rows, list(density.cdf_offset))
 
 
 @functools.cache

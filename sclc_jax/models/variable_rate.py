@@ -14,7 +14,8 @@ from sclc_jax.models.hyperprior import Hyperprior
 from sclc_jax.models.mean_scale import MeanScale
 from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_steps
 from sclc_jax.models.selective import Selector, draw_mask
-from sclc_jax.nn.likelihoods import normal_likelihood, to_bits
+from sclc_jax.nn.bounds import straight_through
+from sclc_jax.nn.likelihoods import ScaleMixture, normal_likelihood, to_bits
 
 
 @jax.tree_util.register_dataclass
@@ -57,13 +58,18 @@ class VariableRate(nn.Module):
 
   Attributes:
     config: what is built.
+    rounding: what stands for rounding in the training pass, see
+      `config.StageConfig.rounding`.
   """
 
   config: ModelConfig
+  rounding: str = "noise"
 
   def setup(self):
     cfg = self.config
     self.base = build_base(cfg)
+    if cfg.density == "mixture":
+      self.density = ScaleMixture()
     if cfg.adaptive:
       self.quantizer = AdaptiveQuantizer(
         cfg.levels, cfg.M, cfg.table_init, cfg.iqv
@@ -128,6 +134,18 @@ class VariableRate(nn.Module):
     """Likelihood of each element of z."""
     return self.base.entropy_bottleneck(z)
 
+  def y_likelihood(self, y: jax.Array, scale: jax.Array) -> jax.Array:
+    """Likelihood of each element of y, less its mean, given its scale."""
+    if self.config.density == "mixture":
+      return self.density(y, scale)
+    return normal_likelihood(y, scale)
+
+  def y_mixture(self) -> tuple[jax.Array, jax.Array]:
+    """(weights, multiples of the scale) of the density of y, each [K]."""
+    if self.config.density == "mixture":
+      return self.density.mixture()
+    return jnp.ones(1), jnp.ones(1)
+
   def __call__(
     self, x: jax.Array, level: jax.Array, keys: jax.Array
   ) -> tuple[jax.Array, LevelOutput]:
@@ -136,7 +154,7 @@ class VariableRate(nn.Module):
     return bits_z, self.level(shared, level, keys, 0)
 
   def shared(self, x: jax.Array, keys: jax.Array) -> tuple[jax.Array, Shared]:
-    """What precedes the levels, with noise instead of rounding (PAPER: step 1).
+    """What precedes the levels (PAPER: step 1).
 
     Args:
       x: [B, H, W, 3] in [-1, 1].
@@ -147,10 +165,19 @@ class VariableRate(nn.Module):
       bits of z, [B], and what `level` takes.
     """
     y, z = self.latents(x)
-    z_noise = _uniform(keys, 0, z.shape[1:]) - 0.5
-    z_tilde = z + z_noise
-    bits_z = to_bits(self.z_likelihood(z_tilde)).sum((1, 2, 3))
-    return bits_z, Shared(y, *self.prior(z_tilde))
+    if self.rounding == "decoder":
+      y, z = jax.lax.stop_gradient((y, z))
+    coded, z_hat = self._quantized(z, keys, 0)
+    bits_z = to_bits(self.z_likelihood(coded)).sum((1, 2, 3))
+    return bits_z, Shared(y, *self.prior(z_hat))
+
+  def _quantized(self, values, keys, stream):
+    """(what the rate reads, what the decoder reads) of values in steps."""
+    noisy = values + _uniform(keys, stream, values.shape[1:]) - 0.5
+    if self.rounding == "noise":
+      return noisy, noisy
+    rounded = straight_through(jnp.round(values), values)
+    return (noisy if self.rounding == "mixed" else rounded), rounded
 
   def level(
     self, shared: Shared, level: jax.Array, keys: jax.Array, k: int | jax.Array
@@ -165,29 +192,36 @@ class VariableRate(nn.Module):
     """
     y, side, importance = shared.y, shared.side, shared.importance
     qv, iqv = self.steps()
+    if self.rounding == "decoder":
+      qv = jax.lax.stop_gradient(qv)
     step, inverse = qv[level][:, None, None], iqv[level][:, None, None]
-    y_noise = _uniform(keys, 2 * k + 1, y.shape[1:]) - 0.5
-    y_tilde = y / step + y_noise
+    normal = y / step
     mask, selected = None, jnp.ones(y.shape[:1])
     if importance is not None:
       gamma = self.selector.curves()[level][:, None, None]
-      mask_noise = _uniform(keys, 2 * k + 2, y.shape[1:])
-      mask = draw_mask(importance, gamma, mask_noise)
+      if self.rounding == "decoder":
+        mask = jax.lax.stop_gradient(draw_mask(importance, gamma, 0.5))
+      else:
+        draw = _uniform(keys, 2 * k + 2, y.shape[1:])
+        mask = draw_mask(importance, gamma, draw)
       selected = mask.mean((1, 2, 3))
-    mean, scale = self._gaussian(side, y_tilde, mask, step, inverse)
-    centred = y_tilde if mean is None else y_tilde - mean / step
-    bits = to_bits(normal_likelihood(centred, scale / step))
+    # A context knows rounded elements one after another only: it sees noise.
+    noisy = normal + _uniform(keys, 2 * k + 1, y.shape[1:]) - 0.5
+    mean, scale = self._gaussian(side, noisy, mask, step, inverse)
+    offset = 0.0 if mean is None else mean / step
+    coded, known = self._quantized(normal - offset, keys, 2 * k + 1)
+    bits = to_bits(self.y_likelihood(coded, scale / step))
     if mask is not None:
       bits = bits * mask
-    y_hat = self._fill(y_tilde, mask, mean, step) * inverse
+    y_hat = self._fill(known + offset, mask, mean, step) * inverse
     x_hat = self.synthesis(y_hat.astype(y.dtype))
     return LevelOutput(x_hat, bits.sum((1, 2, 3)), selected)
 
-  def _fill(self, y_tilde, mask, mean, step):
-    """y_tilde, with what the decoder puts where nothing is selected."""
+  def _fill(self, known, mask, mean, step):
+    """`known`, with what the decoder puts where nothing is selected."""
     if mask is None:
-      return y_tilde
-    filled = y_tilde * mask
+      return known
+    filled = known * mask
     if mean is None or self.config.unselected == "zero":
       return filled
     return filled + (1 - mask) * mean / step

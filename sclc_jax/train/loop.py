@@ -1,4 +1,4 @@
-"""One loop for the three stages.
+"""One loop for all stages.
 
 A stage is data: what is built, which levels, how many steps. Everything that
 is random derives from (seed, step, example), so a resumed run draws what an
@@ -79,20 +79,39 @@ def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
 def optimizer(
   config: ExperimentConfig, stage: Stage
 ) -> optax.GradientTransformation:
-  """Adam, after clipping by the global norm where that is configured."""
+  """Adam, after clipping by the global norm where that is configured.
+
+  Its steps are relative to their size for QV, IQV and gamma, which are factors
+  and differ tenfold between levels.
+  """
   parts = [optax.adam(schedule(config, stage))]
   factor = config.optim.added_lr_factor
   if factor != 1.0:
     parts.append(optax.masked(optax.scale(factor), _is_added))
+  parts.append(optax.masked(_relative(), _is_table))
   if config.optim.clip_norm:
     parts.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
   return optax.chain(*parts)
 
 
 def _is_added(params: Any) -> Any:
-  """True at the few parameters that stages 2 and 3 add to the base model."""
+  """True at the few parameters beside those of the base model."""
   return jax.tree_util.tree_map_with_path(
-    lambda path, _: path[0].key in ("quantizer", "selector"), params
+    lambda path, _: path[0].key in ("quantizer", "selector", "density"), params
+  )
+
+
+def _is_table(params: Any) -> Any:
+  """True at QV, IQV and gamma, [L, M]."""
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: path[-1].key in ("qv", "iqv", "gamma"), params
+  )
+
+
+def _relative() -> optax.GradientTransformation:
+  """Multiplies updates by the size of what they change."""
+  return optax.stateless_with_tree_map(
+    lambda update, value: update * jnp.maximum(jnp.abs(value), 0.05)
   )
 
 
@@ -149,7 +168,10 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   of them are finite. `sums["stop"]` counts the devices that ask for the end,
   so that all hosts end at the same step.
   """
-  model = VariableRate(stage_model(config, stage.name))
+  model = VariableRate(
+    stage_model(config, stage.name),
+    getattr(config.stages, stage.name).rounding,
+  )
   tx = optimizer(config, stage)
   lmbdas = lagrange_weights(config.train, config.model.levels)
   # Not by name: TensorFlow registers a bfloat16 of its own under it.

@@ -25,7 +25,9 @@ def _counts(symbols, indexes):
 
 def test_tables_of_no_counts_are_the_gaussian_ones():
   gaussian = gaussian_tables()
-  built = build_fitted_tables(np.zeros(gaussian.cdf.size, np.int64))
+  built = build_fitted_tables(
+    gaussian, np.zeros(gaussian.cdf.size, np.int64)
+  )
   np.testing.assert_array_equal(built.starts, gaussian.starts)
   np.testing.assert_array_equal(built.cdf_offset, gaussian.cdf_offset)
   assert np.abs(built.cdf - gaussian.cdf).max() <= 32  # the floor of 1 moves
@@ -36,7 +38,7 @@ def test_rows_follow_what_was_counted_and_are_symmetric(index):
   rng = np.random.default_rng(index)
   symbols = np.round(rng.laplace(0, SCALES[index], 200_000)).astype(np.int32)
   indexes = np.full(symbols.size, index, np.int32)
-  tables = build_fitted_tables(_counts(symbols, indexes))
+  tables = build_fitted_tables(gaussian_tables(), _counts(symbols, indexes))
   assert tables.is_valid(64)
   start, stop = tables.starts[index : index + 2]
   masses = np.diff(tables.cdf[start + 1 : stop])[:-1]

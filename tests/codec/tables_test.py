@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec import tables
+from sclc_jax.codec.range_coder import symbol_bits
+from sclc_jax.nn.likelihoods import ScaleMixture
 
 
 def test_committed_gaussian_tables_are_tfcs():
@@ -32,3 +34,23 @@ def test_every_row_spans_the_whole_range():
     row = stored.cdf[start:stop]
     assert row[0] == -16 and row[1] == 0 and row[-1] == 2**16
     assert (np.diff(row[1:]) >= 1).all()
+
+
+@pytest.mark.parametrize("index", [0, 12, 40, 52])
+def test_mixture_tables_cost_what_the_density_says(index):
+  logits = np.array([1.0, 0.5, -1.0], np.float32)
+  log_multiples = np.log(np.array([0.5, 1.0, 2.0], np.float32))
+  params = {"params": {"logits": logits, "log_multiples": log_multiples}}
+  mixture = ScaleMixture().apply(params, method="mixture")
+  built = tables.build_mixture_tables(*(np.asarray(a, float) for a in mixture))
+  assert built.is_valid(64)
+  rng = np.random.default_rng(index)
+  scale = tables.SCALES[index]
+  deviations = scale * np.exp(log_multiples)
+  weights = np.asarray(mixture[0], float)
+  which = rng.choice(3, 50_000, p=weights / weights.sum())
+  y = np.round(rng.normal(0, deviations[which])).astype(np.int32)
+  cost = symbol_bits(built, y, np.full(y.size, index, np.int32)).sum()
+  likelihood = ScaleMixture().apply(params, y.astype(np.float32), scale)
+  ideal = -np.log2(np.asarray(likelihood, float)).sum()
+  assert abs(cost - ideal) < 0.002 * ideal + 64

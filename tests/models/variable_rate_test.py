@@ -6,6 +6,7 @@ import skimage.data
 
 from sclc_jax.config import BASES, ModelConfig, TrainConfig
 from sclc_jax.models.variable_rate import VariableRate, init_params
+from sclc_jax.nn.likelihoods import to_bits
 from sclc_jax.train.loss import lagrange_weights, rate_distortion
 
 
@@ -46,3 +47,69 @@ def test_unselected_elements_are_filled_as_the_config_says(base, unselected):
   filled = model.apply({}, y_tilde, mask, mean, 0.5, method="_fill")
   expected = [3.0, 0.5 if unselected == "mean" else 0.0]
   np.testing.assert_array_equal(filled, expected)
+
+
+def _grads(base, rounding):
+  """Gradients of one level, nested like the parameters."""
+  config = ModelConfig(base, 4, 6, levels=3, density="mixture", init="wavelet")
+  model, params = VariableRate(config, rounding), init_params(config, 0)
+  last = params["base"]["hyper_analysis"]["conv_2"]
+  last["kernel"] = 20 * last["kernel"]  # so that z does not round to 0
+  image = skimage.data.astronaut()[None, :64, 128:192]
+  keys = jax.random.split(jax.random.key(1), 1)
+  lmbdas = lagrange_weights(TrainConfig(lmbda_first=0.01), 3)
+
+  def loss(params):
+    levels = jnp.array([[1]])
+    return rate_distortion(model, params, image, levels, keys, lmbdas)[0]
+
+  return jax.jit(jax.grad(loss))(params)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_decoder_rounding_leaves_encoder_and_mask_alone(base):
+  grads = _grads(base, "decoder")
+  fixed = [grads["base"]["analysis"], grads["base"]["hyper_analysis"],
+           grads["quantizer"]["qv"], grads["selector"]]  # fmt: skip
+  assert not any(np.any(leaf) for leaf in jax.tree.leaves(fixed))
+  moving = [grads["base"]["synthesis"], grads["base"]["hyper_synthesis"],
+            grads["quantizer"]["iqv"], grads["base"]["entropy_bottleneck"],
+            grads["density"]]  # fmt: skip
+  assert all(any(map(np.any, jax.tree.leaves(part))) for part in moving)
+
+
+def test_mixed_rounding_trains_everything():
+  grads = _grads("hyperprior", "mixed")
+  for path, grad in jax.tree_util.tree_leaves_with_path(grads):
+    assert np.isfinite(grad).all() and np.any(grad != 0), path
+
+
+@pytest.mark.parametrize("base", ["hyperprior", "mean_scale"])
+@pytest.mark.parametrize("rounding", ["mixed", "decoder"])
+def test_synthesis_sees_what_the_decoder_will(base, rounding):
+  config = ModelConfig(base, 4, 6, levels=3, selective=False)
+  model = VariableRate(config, rounding)
+  params = {"params": init_params(config, 0)}
+  x = skimage.data.astronaut()[None, :64, 128:192].astype(np.float32)
+  x = 20 * (x / 127.5 - 1)
+  keys = jax.random.split(jax.random.key(1), 1)
+
+  def call(method, *args):
+    return model.apply(params, *args, method=method)
+
+  _, shared = call("shared", x, keys)
+  out = call("level", shared, jnp.array([1]), keys, 0)
+  y, z = call("latents", x)
+  side, _ = call("prior", jnp.round(z))
+  mean, scale = call("gaussian", side, y)
+  mean = jnp.zeros_like(y) if mean is None else mean
+  qv, iqv = (t[1] for t in call("steps"))
+  symbols = jnp.round((y - mean) / qv)
+  assert np.any(symbols)
+  y_hat = (symbols + mean / qv) * iqv
+  np.testing.assert_allclose(
+    out.x_hat, call("synthesis", y_hat), rtol=1e-4, atol=1e-4
+  )
+  bits = to_bits(call("y_likelihood", symbols, scale / qv)).sum()
+  close = abs(out.bits_y[0] / bits - 1) < 1e-4
+  assert close == (rounding == "decoder")

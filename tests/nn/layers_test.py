@@ -6,7 +6,11 @@ from scipy import stats
 
 from sclc_jax.nn.bounds import lower_bound, safe_power
 from sclc_jax.nn.gdn import GDN, normalise
-from sclc_jax.nn.likelihoods import EntropyBottleneck, normal_likelihood
+from sclc_jax.nn.likelihoods import (
+  EntropyBottleneck,
+  ScaleMixture,
+  normal_likelihood,
+)
 from sclc_jax.nn.transforms import HyperAnalysis
 from sclc_jax.nn.wavelet import cascade
 
@@ -81,6 +85,38 @@ def test_normal_likelihood_and_gradients_equal_tfcs():
   )(y, scale)
   for ours, theirs in zip(our_grads, grads):
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_mixture_is_the_weighted_sum_of_its_normals():
+  y = np.arange(-300, 301, dtype=np.float32)
+  logits = np.log([0.2, 0.5, 0.3]).astype(np.float32)
+  multiples = np.array([0.4, 1.0, 2.5], np.float32)
+  params = {"logits": logits, "log_multiples": np.log(multiples)}
+  for scale in (0.3, 20.0):
+    ours = ScaleMixture().apply({"params": params}, y, jnp.full(601, scale))
+    normals = [normal_likelihood(y, scale * m) for m in (1.0, 2.5)]
+    narrow = stats.norm(scale=0.4 * scale)
+    normals.insert(0, narrow.cdf(y + 0.5) - narrow.cdf(y - 0.5))
+    expected = sum(w * n for w, n in zip((0.2, 0.5, 0.3), normals))
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ours.sum(), 1, atol=1e-4)
+
+
+def test_mixture_learns_a_shape_that_no_normal_has():
+  y = np.random.default_rng(0).laplace(0, 3, 4000).astype(np.float32)
+
+  def bits(params, width):
+    likelihood = ScaleMixture().apply({"params": params}, y, jnp.exp(width))
+    return -jnp.log2(likelihood).mean()
+
+  params = ScaleMixture().init(jax.random.key(0), y, 1.0)["params"]
+  args = params, jnp.log(3.0)
+  step = jax.jit(jax.grad(bits, argnums=(0, 1)))
+  for _ in range(300):
+    args = jax.tree.map(lambda a, g: a - 0.3 * g, args, step(*args))
+  normal = -np.log2(normal_likelihood(y, np.std(y))).mean()
+  entropy = np.log2(2 * np.e * 3)  # of the Laplacian, in bits
+  assert bits(*args) < entropy + 0.03 < normal
 
 
 def test_masses_of_the_entropy_bottleneck_sum_to_one():

@@ -13,6 +13,7 @@ from sclc_jax.train.data import make_batches, open_folder
 from sclc_jax.train.loop import (
   Resident,
   new_state,
+  optimizer,
   restore_state,
   stages,
   train,
@@ -73,6 +74,40 @@ def test_resumed_run_equals_an_unbroken_one(unbroken, tmp_path, stops):
   jax.tree.map(np.testing.assert_array_equal, state, expected)
   log = (tmp_path / "log.csv").read_text()
   assert log == (unbroken / "log.csv").read_text()
+
+
+def test_decoder_stage_follows_the_others_and_keeps_the_encoder(tmp_path):
+  parts = dataclasses.asdict(_CONFIG)
+  parts["stages"]["decoder"]["steps"] = 2
+  config = from_dict(parts)
+  for stop in (8, 9, None):  # ends inside the stage, too
+    reached = train(config, tmp_path, _batches, stop_at=stop, quiet=True)
+  assert reached == 10 and stages(config)[-1].name == "decoder"
+  checkpoints = Checkpoints(tmp_path / "checkpoints")
+  before = restore_state(checkpoints, 8, config, stages(config)[-2])["params"]
+  after = _final(tmp_path, config)[1]["params"]
+  for kept in ("analysis", "hyper_analysis"):
+    jax.tree.map(
+      np.testing.assert_array_equal, after["base"][kept], before["base"][kept]
+    )
+  np.testing.assert_array_equal(
+    after["quantizer"]["qv"], before["quantizer"]["qv"]
+  )
+  pairs = (jax.tree.leaves(p["base"]["synthesis"]) for p in (after, before))
+  assert any(np.any(a != b) for a, b in zip(*pairs))
+
+
+def test_steps_of_tables_are_relative_to_their_size():
+  tx = optimizer(_CONFIG, stages(_CONFIG)[-1])
+  tables = {"qv": np.array([16.0, 1.0, 0.0])}
+  params = {"quantizer": tables, "other": np.ones(3)}
+  grads = jax.tree.map(np.ones_like, params)
+  updates, _ = tx.update(grads, tx.init(params), params)
+  rate = -5e-3  # lr x added_lr_factor
+  np.testing.assert_allclose(
+    updates["quantizer"]["qv"], rate * np.array([16, 1, 0.05]), rtol=1e-4
+  )
+  np.testing.assert_allclose(updates["other"], -1e-3 * np.ones(3), rtol=1e-4)
 
 
 def _base_only(steps=5, **settings):
