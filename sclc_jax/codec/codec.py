@@ -15,6 +15,7 @@ from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
 from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
+from sclc_jax.codec.rounding import RATE_WEIGHT
 from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
 from sclc_jax.cpus import cpu_count
 
@@ -72,6 +73,7 @@ class Codec:
     model: a frozen model.
     engine: range coder: `auto`, `tfc` or `portable`; the bytes are the same.
     max_pixels: files that declare more are refused before any allocation.
+    rate_weight: see `rounding.Rounding`; 0 rounds to the nearest, as the paper.
   """
 
   def __init__(
@@ -79,11 +81,12 @@ class Codec:
     model: CodecModel,
     engine: str = "auto",
     max_pixels: int = bitstream.MAX_PIXELS,
+    rate_weight: float = RATE_WEIGHT,
   ):
     self.model = model
     self.max_pixels = max_pixels
     self._engine = get_engine(engine)
-    self._latents = LatentCoder(model, self._engine)
+    self._latents = LatentCoder(model, self._engine, rate_weight)
     self.transforms = Transforms(model.config, model.params)
 
   def analyse(
@@ -498,6 +501,6 @@ def load_codec(path_or_name: str | None = None, **options) -> Codec:
 
   Args:
     path_or_name: an .sclcm file, or a shipped name; None is the default.
-    **options: `engine`, `max_pixels`; see `Codec`.
+    **options: `engine`, `max_pixels`, `rate_weight`; see `Codec`.
   """
   return Codec(find_model(path_or_name), **options)

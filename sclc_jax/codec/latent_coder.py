@@ -13,6 +13,7 @@ import numpy as np
 from sclc_jax.codec.context import ContextState, coding_groups
 from sclc_jax.codec.control import SCALE_BITS
 from sclc_jax.codec.model_file import CodecModel
+from sclc_jax.codec.rounding import Rounding
 from sclc_jax.codec.tiles import bands
 
 _SYMBOL_MAX = 2**24
@@ -45,15 +46,17 @@ class LatentCoder:
   Args:
     model: a frozen model.
     engine: a range coder of `range_coder.get_engine`.
+    rate_weight: of the encoder's `Rounding`.
 
   In all methods `side` is that of `ControlPath.prior`, `mask` bool [h, w, M],
   `step` the quality, an integer or an integer array [h, w].
   """
 
-  def __init__(self, model: CodecModel, engine):
+  def __init__(self, model: CodecModel, engine, rate_weight: float):
     self._model = model
     self._control = model.control
     self._engine = engine
+    self._rounding = Rounding(model.y_tables, rate_weight)
 
   def choose(
     self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, step
@@ -72,7 +75,7 @@ class LatentCoder:
   ) -> np.ndarray:
     """The y_hat that `decode` will give for y, float32 [h, w, M]."""
     code = self._quantizer(y)
-    return self._walk(side, mask, step, code, indexed=False)[2]
+    return self._walk(side, mask, step, code)[2]
 
   def decode(
     self, data: bytes, side: np.ndarray, mask: np.ndarray, step
@@ -91,13 +94,13 @@ class LatentCoder:
 
     return self._walk(side, mask, step, decode)
 
-  def _walk(self, side, mask, step, code, indexed=True, reconstruct=True):
+  def _walk(self, side, mask, step, code, reconstruct=True):
     """Runs over the groups, which encoder and decoder must do alike.
 
     `code` gives the symbols of a group from (positions, chosen, normal, index,
     at): raster numbers; the mask there; the means divided by QV, or None; the
     table index of the chosen elements; the quality step there. Without
-    `indexed` the indexes, without `reconstruct` y_hat are not made.
+    `reconstruct` y_hat is not made.
     """
     h, w, channels = mask.shape
     side, chosen = side.reshape(h * w, -1), mask.reshape(h * w, -1)
@@ -117,8 +120,7 @@ class LatentCoder:
       if mean is not None:
         normal = self._control.normal_mean(mean, at)
       new = slice(done, done + np.count_nonzero(here))
-      if indexed:
-        index[new] = self._control.index(scale, here, at)
+      index[new] = self._control.index(scale, here, at)
       symbols[new] = code(group, here, normal, index[new], at)
       done = new.stop
       if context is not None or (reconstruct and normal is not None):
@@ -144,11 +146,10 @@ class LatentCoder:
     flat = y.reshape(-1, y.shape[-1])
 
     def quantize(positions, chosen, normal, index, at):
-      del index
       centred = flat[positions] / self._model.steps[0, at]
       if normal is not None:
         centred -= _as_float(normal)
-      symbols = np.round(centred)[chosen]
+      symbols = self._rounding(centred[chosen], index)
       return np.clip(symbols, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int32)
 
     return quantize

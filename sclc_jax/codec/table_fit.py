@@ -31,7 +31,8 @@ def fit_tables(
     The model with tables of its own, and the share of the bits of y that they
     save on these photographs.
   """
-  codec, density = Codec(model), density_tables(model.config, model.params)
+  density = density_tables(model.config, model.params)
+  codec = Codec(with_tables(model, density))  # as the encoder looks at the rate
   counts = np.zeros(density.cdf.size, np.int64)
   escapes = 0  # bits that escapes cost under either tables
   for image in images:
