@@ -12,6 +12,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+# Squared steps that a bit is worth to the encoder, where it rounds y.
+RATE_WEIGHT = 0.04
 STAGES = ("base", "quantization", "selective", "decoder")
 
 
@@ -114,9 +116,9 @@ class StageConfig:
     rounding: what stands for rounding. `noise`: uniform noise (the paper's).
       `mixed`: noise for the rate, while hyper_synthesis and synthesis see
       rounded latents, with straight-through gradients (arXiv 2007.08739,
-      section 3.2). `decoder`: rounded latents throughout, and the mask of
-      inference, which leave encoder, QV and curves without a gradient: what
-      the decoder knows alone is fitted to what it will see.
+      section 3.2). `decoder`: latents rounded as by the encoder throughout,
+      and the mask of inference, which leave encoder, QV and curves without a
+      gradient: what the decoder knows alone is fitted to what it will see.
   """
 
   steps: int = 0

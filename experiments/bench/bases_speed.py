@@ -70,7 +70,7 @@ def ours(args) -> dict:
   from sclc_jax.codec.codec import Codec
   from sclc_jax.codec.latent_coder import LatentCoder
   from sclc_jax.codec.range_coder import get_engine
-  from sclc_jax.codec.rounding import RATE_WEIGHT
+  from sclc_jax.config import RATE_WEIGHT
 
   model = random_model(args.N, args.M, args.base, "wavelet")
   image = photo(args.width, args.height)

@@ -15,8 +15,8 @@ from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
 from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.rounding import RATE_WEIGHT
 from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
+from sclc_jax.config import RATE_WEIGHT
 from sclc_jax.cpus import cpu_count
 
 _T = TypeVar("_T")

@@ -4,6 +4,7 @@ The paper rounds to the nearest. A value between two integers costs less as the
 smaller one, most of all as 0, and between the middle and a little above it the
 bits saved are worth the error: what video encoders call rate-distortion
 optimised quantisation. Only the encoder decides; a decoder takes either.
+`VariableRate` does the same where it trains on rounded latents.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 
 from sclc_jax.codec.range_coder import RangeTables, symbol_bits
 
-RATE_WEIGHT = 0.04  # squared steps that a bit is worth
 _LARGEST = 15  # magnitude from which on the extra width is taken for the same
 
 

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sclc_jax.config import ModelConfig
+from sclc_jax.config import RATE_WEIGHT, ModelConfig
 from sclc_jax.models.hyperprior import Hyperprior
 from sclc_jax.models.mean_scale import MeanScale
 from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_steps
@@ -179,6 +179,18 @@ class VariableRate(nn.Module):
     rounded = straight_through(jnp.round(values), values)
     return (noisy if self.rounding == "mixed" else rounded), rounded
 
+  def _worth_coding(self, nearest, values, scale):
+    """What the encoder codes (`codec.rounding`), with values' gradient."""
+    smaller = nearest - jnp.sign(nearest)
+    bits, fewer = (
+      to_bits(self.y_likelihood(symbols, scale))
+      for symbols in (nearest, smaller)
+    )
+    worse = (values - smaller) ** 2 - (values - nearest) ** 2
+    taken = worse < RATE_WEIGHT * (bits - fewer)
+    taken &= jnp.abs(values) < jnp.abs(nearest)
+    return straight_through(jnp.where(taken, smaller, nearest), values)
+
   def level(
     self, shared: Shared, level: jax.Array, keys: jax.Array, k: int | jax.Array
   ) -> LevelOutput:
@@ -210,6 +222,8 @@ class VariableRate(nn.Module):
     mean, scale = self._gaussian(side, noisy, mask, step, inverse)
     offset = 0.0 if mean is None else mean / step
     coded, known = self._quantized(normal - offset, keys, 2 * k + 1)
+    if self.rounding == "decoder":
+      coded = known = self._worth_coding(known, normal - offset, scale / step)
     bits = to_bits(self.y_likelihood(coded, scale / step))
     if mask is not None:
       bits = bits * mask

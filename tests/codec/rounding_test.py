@@ -3,9 +3,9 @@ import pytest
 
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.range_coder import symbol_bits
-from sclc_jax.codec.rounding import RATE_WEIGHT, Rounding
+from sclc_jax.codec.rounding import Rounding
 from sclc_jax.codec.tables import SCALES, gaussian_tables
-from sclc_jax.config import BASES
+from sclc_jax.config import BASES, RATE_WEIGHT
 from sclc_jax.metrics import bd_rate, psnr_db
 
 

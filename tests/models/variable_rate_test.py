@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import skimage.data
 
-from sclc_jax.config import BASES, ModelConfig, TrainConfig
+from sclc_jax.codec.rounding import Rounding
+from sclc_jax.codec.tables import SCALES, gaussian_tables
+from sclc_jax.config import BASES, RATE_WEIGHT, ModelConfig, TrainConfig
+from sclc_jax.models import variable_rate
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.nn.likelihoods import to_bits
 from sclc_jax.train.loss import lagrange_weights, rate_distortion
@@ -86,7 +89,8 @@ def test_mixed_rounding_trains_everything():
 
 @pytest.mark.parametrize("base", ["hyperprior", "mean_scale"])
 @pytest.mark.parametrize("rounding", ["mixed", "decoder"])
-def test_synthesis_sees_what_the_decoder_will(base, rounding):
+def test_synthesis_sees_what_the_decoder_will(base, rounding, monkeypatch):
+  monkeypatch.setattr(variable_rate, "RATE_WEIGHT", 0.0)
   config = ModelConfig(base, 4, 6, levels=3, selective=False)
   model = VariableRate(config, rounding)
   params = {"params": init_params(config, 0)}
@@ -113,3 +117,17 @@ def test_synthesis_sees_what_the_decoder_will(base, rounding):
   bits = to_bits(call("y_likelihood", symbols, scale / qv)).sum()
   close = abs(out.bits_y[0] / bits - 1) < 1e-4
   assert close == (rounding == "decoder")
+
+
+def test_training_leaves_out_what_the_encoder_does():
+  rng = np.random.default_rng(0)
+  index = rng.integers(0, 50, 5000).astype(np.int32)
+  values = rng.laplace(0, SCALES[index]).astype(np.float32)
+  kept = np.abs(values) < 15
+  values, index = values[kept], index[kept]
+  expected = Rounding(gaussian_tables(), RATE_WEIGHT)(values, index)
+  found = VariableRate(ModelConfig()).apply(
+    {}, np.round(values), values, SCALES[index], method="_worth_coding"
+  )
+  assert np.mean(expected != np.round(values)) > 0.01
+  assert np.mean(found != expected) < 0.005  # counts of tables are whole
