@@ -1,4 +1,4 @@
-"""A tiny model through all three stages, about a minute on a laptop.
+"""A tiny model through all stages, about a minute on a laptop.
 
     sclc train --config experiments/smoke.py --workdir runs/smoke \
       --config.data.source folder:PHOTOS
@@ -17,6 +17,7 @@ def get_config():
   config.stages.base.steps = 10
   config.stages.quantization.steps = 5
   config.stages.selective.steps = 5
+  config.stages.decoder.steps = 5
   config.optim.lr = 1e-3
   config.train.log_every = 1
   config.train.checkpoint_every = 5

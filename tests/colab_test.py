@@ -18,7 +18,7 @@ FOLDER = pathlib.Path(__file__).parents[1] / "colab"
 _STILL = "ipywidgets.interact = lambda show, quality: show(quality.value)"
 SMALL = {
   "demo": f"MAX_BYTES = 9_000\nimport ipywidgets\n{_STILL}",
-  "train": "STEPS, N, M, BATCH, CROP = (2, 1, 1), 8, 12, 2, 64",
+  "train": "STEPS, N, M, BATCH, CROP = (2, 1, 1, 1), 8, 12, 2, 64",
 }
 
 

@@ -37,7 +37,8 @@ def register(add: Add) -> None:
   export.add_argument(
     "--fit-tables", metavar="FOLDER",
     help="fit the coder's tables to photographs (100 of them, spread over the "
-    "folder): some 3 %% smaller files; not to those you judge by",
+    "folder): some 3 %% smaller files where model.density is 'normal'; not to "
+    "those you judge by",
   )  # fmt: skip
 
   sweep = add("sweep", _sweep, "train and compare the points of a sweep")
