@@ -66,6 +66,8 @@ class ModelConfig:
     hyper_input: what the hyper analysis of these bases reads: y (`signed`,
       the paper's), or `both` y and its magnitude, which starts as good an
       estimator of scales as that of Hyperprior. The format is the same.
+    mask_threshold: the probability of selection from which on inference codes
+      an element; 0.5 is the paper's.
     density: of y given its scale: `normal` (the paper's), or a `mixture` of
       normals of several scales, whose shape is learned.
   """
@@ -84,6 +86,7 @@ class ModelConfig:
   unselected: str = "mean"
   hyper_input: str = "signed"
   density: str = "normal"
+  mask_threshold: float = 0.5
 
   def __post_init__(self):
     _check(self.N >= 1, "model.N", self.N, "at least 1")
@@ -97,6 +100,12 @@ class ModelConfig:
         value,
         " or ".join(map(repr, choices)),
       )
+    _check(
+      0 < self.mask_threshold < 1,
+      "model.mask_threshold",
+      self.mask_threshold,
+      "between 0 and 1",
+    )
     if self.base == "hyperprior":
       _check(
         self.hyper_input == "signed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import flax.linen as nn
 import jax
@@ -86,8 +87,12 @@ class VariableRate(nn.Module):
     return unit_steps(self.config.levels, self.config.M)
 
   def curves(self) -> jax.Array:
-    """gamma [L, M] of the selector."""
-    return self.selector.curves()
+    """gamma [L, M] of inference: im ** gamma > 0.5 where y is coded.
+
+    With another threshold t, im ** g > t is im ** (g log_t 0.5) > 0.5.
+    """
+    power = math.log(0.5) / math.log(self.config.mask_threshold)
+    return power * self.selector.curves()
 
   def latents(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """x [B, H, W, 3] in [-1, 1] to (y, z); does not round."""
@@ -212,7 +217,9 @@ class VariableRate(nn.Module):
     if importance is not None:
       gamma = self.selector.curves()[level][:, None, None]
       if self.rounding == "decoder":
-        mask = jax.lax.stop_gradient(draw_mask(importance, gamma, 0.5))
+        threshold = self.config.mask_threshold
+        mask = draw_mask(importance, gamma, threshold)
+        mask = jax.lax.stop_gradient(mask)
       else:
         draw = _uniform(keys, 2 * k + 2, y.shape[1:])
         mask = draw_mask(importance, gamma, draw)

@@ -84,6 +84,35 @@ def test_y_hat_is_that_of_the_papers_formula(mean_codec, photo):
     assert differ.mean() < 0.01
 
 
+@pytest.mark.parametrize("threshold", [0.5, 0.2])
+def test_what_is_more_probable_than_the_threshold_is_coded(
+  model_of, photo, threshold
+):
+  golden = model_of("hyperprior")
+  config = dataclasses.replace(golden.config, mask_threshold=threshold)
+  model = freeze(config, golden.params)
+  codec, floats = Codec(model), VariableRate(config)
+  analysis = codec.analyse(photo)
+  params = {"params": model.params}
+  z = analysis.z[None].astype(np.float32)
+  importance = floats.apply(params, z, method="prior")[1][0]
+  gamma = np.maximum(model.params["selector"]["gamma"], 0)
+  for level in (2, 7):
+    probable = np.asarray(importance) ** gamma[level - 1] > threshold
+    differ = codec.mask(analysis, level) != probable
+    assert 0 < probable.mean() < 1 and differ.mean() < 0.01
+    # What the decoder stage trains on, too.
+    crop = jax.numpy.asarray(photo[None, :128, :128] / 127.5 - 1, "float32")
+    trained = VariableRate(config, "decoder")
+    keys = jax.random.split(jax.random.key(0), 1)
+    _, shared = trained.apply(params, crop, keys, method="shared")
+    out = trained.apply(
+      params, shared, np.array([level - 1]), keys, 0, method="level"
+    )
+    wanted = np.asarray(shared.importance) ** gamma[level - 1] > threshold
+    assert abs(out.selected[0] - wanted.mean()) < 0.001
+
+
 def test_table_indexes_are_those_of_the_float_model(codec, photo):
   found = codec.symbols(codec.compress(photo, 6.5))
   step = codec.quality_step(6.5)
