@@ -18,6 +18,7 @@ from sclc_jax.config import cpu_config_dict
 def get_config():
   config = cpu_config_dict(N=128, M=192)
   config.model.mask_threshold = 0.3
+  config.model.rate_weight = 0.04
   config.stages.base.steps = 0
   config.stages.quantization.steps = 1  # both stages' parts come from init_from
   config.stages.quantization.rounding = "decoder"

@@ -38,6 +38,8 @@ def get_config():
   config.stages.selective.rounding = "mixed"
   config.stages.decoder.steps = 10_000
   config.stages.decoder.lr = 1e-4
+  config.model.mask_threshold = 0.3
+  config.model.rate_weight = 0.04
   config.optim.lr = 2e-4
   config.optim.warmup_steps = 1000
   config.optim.ema_decay = 0.999

@@ -12,8 +12,6 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-# Squared steps that a bit is worth to the encoder, where it rounds y.
-RATE_WEIGHT = 0.04
 STAGES = ("base", "quantization", "selective", "decoder")
 
 
@@ -68,6 +66,9 @@ class ModelConfig:
       estimator of scales as that of Hyperprior. The format is the same.
     mask_threshold: the probability of selection from which on inference codes
       an element; 0.5 is the paper's.
+    rate_weight: squared steps that a bit is worth to the encoder where it
+      rounds y; 0 (the paper's) rounds to the nearest. It pays where a stage has
+      fitted the decoder to it.
     density: of y given its scale: `normal` (the paper's), or a `mixture` of
       normals of several scales, whose shape is learned.
   """
@@ -87,6 +88,7 @@ class ModelConfig:
   hyper_input: str = "signed"
   density: str = "normal"
   mask_threshold: float = 0.5
+  rate_weight: float = 0.0
 
   def __post_init__(self):
     _check(self.N >= 1, "model.N", self.N, "at least 1")
@@ -105,6 +107,12 @@ class ModelConfig:
       "model.mask_threshold",
       self.mask_threshold,
       "between 0 and 1",
+    )
+    _check(
+      0 <= self.rate_weight < 1,
+      "model.rate_weight",
+      self.rate_weight,
+      "in [0, 1)",
     )
     if self.base == "hyperprior":
       _check(

@@ -70,7 +70,6 @@ def ours(args) -> dict:
   from sclc_jax.codec.codec import Codec
   from sclc_jax.codec.latent_coder import LatentCoder
   from sclc_jax.codec.range_coder import get_engine
-  from sclc_jax.config import RATE_WEIGHT
 
   model = random_model(args.N, args.M, args.base, "wavelet")
   image = photo(args.width, args.height)
@@ -81,7 +80,7 @@ def ours(args) -> dict:
     control = RandomMask(**parts, fraction=fraction)
     changed = dataclasses.replace(model, control=control)
     codec, engine = Codec(changed), TimedEngine(get_engine())
-    codec._latents = LatentCoder(changed, engine, RATE_WEIGHT)
+    codec._latents = LatentCoder(changed, engine, 0.0)
     data = codec.compress(image, args.quality)
     codec.decompress(data)
     engine.total = 0.0

@@ -28,7 +28,6 @@ from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.rounding import Rounding
-from sclc_jax.config import RATE_WEIGHT
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.likelihoods import to_bits
 
@@ -47,7 +46,8 @@ class FloatDecoder:
     index = self._control.index(scale, mask, step)
     tables = self._codec.model.y_tables
     y = (analysis.y / self._codec.model.steps[0, step])[mask]
-    y = Rounding(tables, RATE_WEIGHT)(y, index).astype(np.int32)
+    weight = self._codec.model.config.rate_weight
+    y = Rounding(tables, weight)(y, index).astype(np.int32)
     return get_engine("portable").encode(tables, y, index), mask
 
   def decode(self, analysis, step: int, data: bytes):

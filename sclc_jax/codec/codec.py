@@ -16,7 +16,6 @@ from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
-from sclc_jax.config import RATE_WEIGHT
 from sclc_jax.cpus import cpu_count
 
 _T = TypeVar("_T")
@@ -73,7 +72,7 @@ class Codec:
     model: a frozen model.
     engine: range coder: `auto`, `tfc` or `portable`; the bytes are the same.
     max_pixels: files that declare more are refused before any allocation.
-    rate_weight: see `rounding.Rounding`; 0 rounds to the nearest, as the paper.
+    rate_weight: see `rounding.Rounding`; the model's own if None.
   """
 
   def __init__(
@@ -81,11 +80,13 @@ class Codec:
     model: CodecModel,
     engine: str = "auto",
     max_pixels: int = bitstream.MAX_PIXELS,
-    rate_weight: float = RATE_WEIGHT,
+    rate_weight: float | None = None,
   ):
     self.model = model
     self.max_pixels = max_pixels
     self._engine = get_engine(engine)
+    if rate_weight is None:
+      rate_weight = model.config.rate_weight
     self._latents = LatentCoder(model, self._engine, rate_weight)
     self.transforms = Transforms(model.config, model.params)
 

@@ -28,7 +28,7 @@ KINDS = ("bpp", "bytes", "max_bytes", "psnr")
 # Both of the following are those of the default model on training photographs
 # (experiments/bench/fit_rate_control.py). Logarithm of the size at levels 1, 2,
 # ... of 8 against the first, typically:
-_LOG_SIZE = (0.0, 0.39, 0.78, 1.14, 1.45, 1.72, 1.95, 2.17)
+_LOG_SIZE = (0.0, 0.37, 0.75, 1.12, 1.42, 1.67, 1.89, 2.09)
 # Of a photo, at the places PROBED between lowest and highest quality: log of
 # bpp, then PSNR as guessed from y_hat; then PSNR at all levels. Mean and
 # covariance of these over photographs; what the guess weighs; the fingerprint.

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sclc_jax.config import RATE_WEIGHT, ModelConfig
+from sclc_jax.config import ModelConfig
 from sclc_jax.models.hyperprior import Hyperprior
 from sclc_jax.models.mean_scale import MeanScale
 from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_steps
@@ -192,7 +192,7 @@ class VariableRate(nn.Module):
       for symbols in (nearest, smaller)
     )
     worse = (values - smaller) ** 2 - (values - nearest) ** 2
-    taken = worse < RATE_WEIGHT * (bits - fewer)
+    taken = worse < self.config.rate_weight * (bits - fewer)
     taken &= jnp.abs(values) < jnp.abs(nearest)
     return straight_through(jnp.where(taken, smaller, nearest), values)
 

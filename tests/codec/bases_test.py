@@ -21,18 +21,18 @@ MEANS = BASES[1:]
 
 @pytest.fixture(scope="module", params=BASES)
 def codec(request, model_of) -> Codec:
-  return Codec(model_of(request.param), rate_weight=0)
+  return Codec(model_of(request.param))
 
 
 @pytest.fixture(scope="module", params=MEANS)
 def mean_codec(request, model_of) -> Codec:
-  return Codec(model_of(request.param), rate_weight=0)
+  return Codec(model_of(request.param))
 
 
 def _with(codec: Codec, **changes) -> Codec:
   config = dataclasses.replace(codec.model.config, **changes)
   model = dataclasses.replace(codec.model, config=config)
-  return Codec(model, rate_weight=0)
+  return Codec(model)
 
 
 def _float_gaussian(codec: Codec, found, step: int):
@@ -161,7 +161,7 @@ def test_step_may_differ_from_position_to_position(codec, photo):
 
 def test_engines_make_and_read_the_same_file(codec, photo):
   pytest.importorskip("tensorflow_compression")
-  other = Codec(codec.model, "tfc", rate_weight=0)
+  other = Codec(codec.model, "tfc")
   data = codec.compress(photo, 5)
   assert data == other.compress(photo, 5)
   np.testing.assert_array_equal(other.decompress(data), codec.decompress(data))
@@ -224,7 +224,7 @@ def test_model_file_round_trips(codec, photo, tmp_path):
   save_model(codec.model, path)
   model = read_model(path)
   assert model.fingerprint == codec.model.fingerprint
-  again = Codec(model, rate_weight=0)
+  again = Codec(model)
   assert again.compress(photo, 3) == codec.compress(photo, 3)
 
 

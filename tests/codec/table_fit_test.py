@@ -70,7 +70,7 @@ def test_files_are_smaller_and_the_picture_is_the_same(
   fitted, tiny_model, photo
 ):
   model, saved = fitted
-  ours, plain = (Codec(m, rate_weight=0) for m in (model, tiny_model))
+  ours, plain = Codec(model), Codec(tiny_model)
   assert model.fingerprint != tiny_model.fingerprint and 0 < saved < 0.5
   sizes = np.zeros(2)
   for level in range(1, 9):

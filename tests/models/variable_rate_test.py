@@ -6,8 +6,7 @@ import skimage.data
 
 from sclc_jax.codec.rounding import Rounding
 from sclc_jax.codec.tables import SCALES, gaussian_tables
-from sclc_jax.config import BASES, RATE_WEIGHT, ModelConfig, TrainConfig
-from sclc_jax.models import variable_rate
+from sclc_jax.config import BASES, ModelConfig, TrainConfig
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.nn.likelihoods import to_bits
 from sclc_jax.train.loss import lagrange_weights, rate_distortion
@@ -89,8 +88,7 @@ def test_mixed_rounding_trains_everything():
 
 @pytest.mark.parametrize("base", ["hyperprior", "mean_scale"])
 @pytest.mark.parametrize("rounding", ["mixed", "decoder"])
-def test_synthesis_sees_what_the_decoder_will(base, rounding, monkeypatch):
-  monkeypatch.setattr(variable_rate, "RATE_WEIGHT", 0.0)
+def test_synthesis_sees_what_the_decoder_will(base, rounding):
   config = ModelConfig(base, 4, 6, levels=3, selective=False)
   model = VariableRate(config, rounding)
   params = {"params": init_params(config, 0)}
@@ -125,8 +123,8 @@ def test_training_leaves_out_what_the_encoder_does():
   values = rng.laplace(0, SCALES[index]).astype(np.float32)
   kept = np.abs(values) < 15
   values, index = values[kept], index[kept]
-  expected = Rounding(gaussian_tables(), RATE_WEIGHT)(values, index)
-  found = VariableRate(ModelConfig()).apply(
+  expected = Rounding(gaussian_tables(), 0.04)(values, index)
+  found = VariableRate(ModelConfig(rate_weight=0.04)).apply(
     {}, np.round(values), values, SCALES[index], method="_worth_coding"
   )
   assert np.mean(expected != np.round(values)) > 0.01
