@@ -178,6 +178,7 @@ class VariableRate(nn.Module):
 
   def _quantized(self, values, keys, stream):
     """(what the rate reads, what the decoder reads) of values in steps."""
+    values = values.astype(jnp.float32)  # transforms may run in bfloat16
     noisy = values + _uniform(keys, stream, values.shape[1:]) - 0.5
     if self.rounding == "noise":
       return noisy, noisy

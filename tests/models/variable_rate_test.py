@@ -80,6 +80,22 @@ def test_decoder_rounding_leaves_encoder_and_mask_alone(base):
   assert all(any(map(np.any, jax.tree.leaves(part))) for part in moving)
 
 
+@pytest.mark.parametrize("rounding", ["noise", "mixed", "decoder"])
+def test_what_rates_come_from_is_float32_whatever_the_transforms(rounding):
+  config = ModelConfig("hyperprior", 4, 6, levels=3)
+  model = VariableRate(config, rounding)
+  params = {"params": init_params(config, 0)}
+  x = jnp.zeros((1, 64, 64, 3), jnp.bfloat16)
+  keys = jax.random.split(jax.random.key(1), 1)
+  bits, shared = model.apply(params, x, keys, method="shared")
+  assert shared.y.dtype == jnp.bfloat16
+  level = jnp.array([1])
+  out = model.apply(params, shared, level, keys, 0, method="level")
+  assert out.x_hat.dtype == jnp.bfloat16
+  for array in (bits, shared.side, shared.importance, out.bits_y):
+    assert array.dtype == jnp.float32
+
+
 def test_mixed_rounding_trains_everything():
   grads = _grads("hyperprior", "mixed")
   for path, grad in jax.tree_util.tree_leaves_with_path(grads):
