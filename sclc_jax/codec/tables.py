@@ -21,6 +21,7 @@ SCALES = np.exp(np.linspace(np.log(0.11), np.log(256.0), 64))
 # scale 0.2 that costs 0.8 % instead of 2.7 %.
 INDEX_BOUNDS = np.sqrt(SCALES[1:] * SCALES[:-1])
 _TAIL_DEVIATIONS = 4.5
+_LONGEST_REACH = 4608  # four times the Gaussians'; each symbol takes a count
 _FILE = "gaussian_tables.npz"
 _PRIOR = 1000  # symbols that the density counts for in fitted tables
 
@@ -112,11 +113,11 @@ def build_mixture_tables(
   if len(weights) > 1:
     tail, widest = ndtr(-_TAIL_DEVIATIONS), float(np.max(multiples))
     reaches = np.linspace(0, _TAIL_DEVIATIONS * widest, 1001)
-    reach_of_one = next(r for r in reaches if outside(r) <= tail)
+    reach_of_one = next((r for r in reaches if outside(r) <= tail), reaches[-1])
   quantise = _builder(builder)
   rows, offsets = [], []
   for scale in SCALES:
-    reach = int(np.ceil(reach_of_one * scale))
+    reach = min(int(np.ceil(reach_of_one * scale)), _LONGEST_REACH)
     k = np.abs(np.arange(-reach, reach + 1))[:, None]
     deviation = scale * multiples
     masses = ndtr((0.5 - k) / deviation) - ndtr((-0.5 - k) / deviation)

@@ -36,6 +36,13 @@ def test_every_row_spans_the_whole_range():
     assert (np.diff(row[1:]) >= 1).all()
 
 
+@pytest.mark.parametrize("multiples", [[1e-3, 1, 300], [1, 1, 1], [9, 9, 9]])
+def test_any_mixture_gives_tables_that_the_coder_takes(multiples):
+  weights = np.array([1e-7, 1 - 1e-7, 1e-7])
+  built = tables.build_mixture_tables(weights, np.array(multiples, float))
+  assert built.is_valid(64)
+
+
 @pytest.mark.parametrize("index", [0, 12, 40, 52])
 def test_mixture_tables_cost_what_the_density_says(index):
   logits = np.array([1.0, 0.5, -1.0], np.float32)
