@@ -11,6 +11,15 @@ half of QV, where after rounding nothing is small. Fitting IQV alone to rounded
 latents (200 steps) gained 2.3 % on 12 held-out photographs, 3.2 % at levels 1
 to 5. The density of y starts anew, with a shape that is learned, and lmbda
 returns half of the way to the paper's.
+
+What selection gives was measured on two shorter runs, this one and the same with
+--config.model.selective False:
+
+    sclc train --config experiments/cpu_medium_rounded.py --workdir runs/with \
+      --config.init_from crops.sclcm --config.data.source folder:PHOTOS \
+      --config.stages.selective.steps 900 --config.stages.decoder.steps 300 \
+      --config.model.mask_threshold 0.3 --config.model.rate_weight 0.04 \
+      --config.optim.ema_decay 0.99
 """
 
 from sclc_jax.config import cpu_config_dict
