@@ -12,8 +12,8 @@ latents (200 steps) gained 2.3 % on 12 held-out photographs, 3.2 % at levels 1
 to 5. The density of y starts anew, with a shape that is learned, and lmbda
 returns half of the way to the paper's.
 
-What selection gives was measured on two shorter runs, this one and the same with
---config.model.selective False:
+What selection gives was measured on two shorter runs, this one and the same
+with --config.model.selective False:
 
     sclc train --config experiments/cpu_medium_rounded.py --workdir runs/with \
       --config.init_from crops.sclcm --config.data.source folder:PHOTOS \
