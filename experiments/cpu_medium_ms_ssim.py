@@ -5,9 +5,9 @@
 
 Starts from `cpu-medium`, which was trained for MSE; the shipped weights, with
 model.density='normal', from what that was before cpu_medium_crops.py. The
-weights of the levels are geometric
-from 2.4 to 100 instead of to 220, where that model's MS-SSIM and rate trade
-off at its top level. Crops of 192, the smallest whose scales hold a window.
+weights of the levels are geometric from 2.4 to 100 instead of to 220, where
+that model's MS-SSIM and rate trade off at its top level. Crops of 192, the
+smallest whose scales hold a window.
 """
 
 from sclc_jax.config import cpu_config_dict

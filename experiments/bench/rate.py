@@ -6,10 +6,9 @@ For each quality, over all images: the estimate (sum of -log2 of the training
 likelihood at the rounded symbols, unquantised scale, selected elements, plus
 z; a context model reads y_hat as decoded), the bytes of the files, how far the
 images furthest above and below their estimate lie, as a share of the allowed
-0.5 % + 64 bytes, and, of the Hyperprior base alone, what exactness
-costs against the same latents coded
-under the float control path (one that is not safe), and the ratio of both
-times to decode.
+0.5 % + 64 bytes, and, of the Hyperprior base alone, what exactness costs
+against the same latents coded under the float control path (one that is not
+safe), and the ratio of both times to decode.
 """
 
 from __future__ import annotations
@@ -38,6 +37,8 @@ class FloatDecoder:
   def __init__(self, codec):
     self._codec = codec
     self._control = FloatControl(codec.model)
+    weight = codec.model.config.rate_weight
+    self._rounding = Rounding(codec.model.y_tables, weight)
 
   def encode(self, analysis, step: int):
     """(coded y, mask): the latents under float mask and indexes."""
@@ -46,8 +47,7 @@ class FloatDecoder:
     index = self._control.index(scale, mask, step)
     tables = self._codec.model.y_tables
     y = (analysis.y / self._codec.model.steps[0, step])[mask]
-    weight = self._codec.model.config.rate_weight
-    y = Rounding(tables, weight)(y, index).astype(np.int32)
+    y = self._rounding(y, index).astype(np.int32)
     return get_engine("portable").encode(tables, y, index), mask
 
   def decode(self, analysis, step: int, data: bytes):

@@ -109,11 +109,9 @@ def build_mixture_tables(
   def outside(deviations: float) -> float:
     return float(weights @ ndtr(-deviations / multiples))
 
-  reach_of_one = _TAIL_DEVIATIONS
-  if len(weights) > 1:
-    tail, widest = ndtr(-_TAIL_DEVIATIONS), float(np.max(multiples))
-    reaches = np.linspace(0, _TAIL_DEVIATIONS * widest, 1001)
-    reach_of_one = next((r for r in reaches if outside(r) <= tail), reaches[-1])
+  tail, widest = ndtr(-_TAIL_DEVIATIONS), float(np.max(multiples))
+  reaches = np.linspace(0, _TAIL_DEVIATIONS * widest, 1001)
+  reach_of_one = next((r for r in reaches if outside(r) <= tail), reaches[-1])
   quantise = _builder(builder)
   rows, offsets = [], []
   for scale in SCALES:

@@ -146,10 +146,8 @@ class VariableRate(nn.Module):
     return normal_likelihood(y, scale)
 
   def y_mixture(self) -> tuple[jax.Array, jax.Array]:
-    """(weights, multiples of the scale) of the density of y, each [K]."""
-    if self.config.density == "mixture":
-      return self.density.mixture()
-    return jnp.ones(1), jnp.ones(1)
+    """(weights, multiples of the scale), each [K], of a `mixture` density."""
+    return self.density.mixture()
 
   def __call__(
     self, x: jax.Array, level: jax.Array, keys: jax.Array
@@ -172,14 +170,15 @@ class VariableRate(nn.Module):
     y, z = self.latents(x)
     if self.rounding == "decoder":
       y, z = jax.lax.stop_gradient((y, z))
-    coded, z_hat = self._quantized(z, keys, 0)
+    noise = _uniform(keys, 0, z.shape[1:]) - 0.5
+    coded, z_hat = self._quantized(z, noise)
     bits_z = to_bits(self.z_likelihood(coded)).sum((1, 2, 3))
     return bits_z, Shared(y, *self.prior(z_hat))
 
-  def _quantized(self, values, keys, stream):
+  def _quantized(self, values, noise):
     """(what the rate reads, what the decoder reads) of values in steps."""
     values = values.astype(jnp.float32)  # transforms may run in bfloat16
-    noisy = values + _uniform(keys, stream, values.shape[1:]) - 0.5
+    noisy = values + noise
     if self.rounding == "noise":
       return noisy, noisy
     rounded = straight_through(jnp.round(values), values)
@@ -218,18 +217,17 @@ class VariableRate(nn.Module):
     if importance is not None:
       gamma = self.selector.curves()[level][:, None, None]
       if self.rounding == "decoder":
-        threshold = self.config.mask_threshold
-        mask = draw_mask(importance, gamma, threshold)
+        mask = draw_mask(importance, gamma, self.config.mask_threshold)
         mask = jax.lax.stop_gradient(mask)
       else:
         draw = _uniform(keys, 2 * k + 2, y.shape[1:])
         mask = draw_mask(importance, gamma, draw)
       selected = mask.mean((1, 2, 3))
     # A context knows rounded elements one after another only: it sees noise.
-    noisy = normal + _uniform(keys, 2 * k + 1, y.shape[1:]) - 0.5
-    mean, scale = self._gaussian(side, noisy, mask, step, inverse)
+    noise = _uniform(keys, 2 * k + 1, y.shape[1:]) - 0.5
+    mean, scale = self._gaussian(side, normal + noise, mask, step, inverse)
     offset = 0.0 if mean is None else mean / step
-    coded, known = self._quantized(normal - offset, keys, 2 * k + 1)
+    coded, known = self._quantized(normal - offset, noise)
     if self.rounding == "decoder":
       coded = known = self._worth_coding(known, normal - offset, scale / step)
     bits = to_bits(self.y_likelihood(coded, scale / step))
