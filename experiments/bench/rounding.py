@@ -21,7 +21,8 @@ from sclc_jax.metrics import bd_rate, psnr_db
 
 def _point(codec: Codec, image, analysis, level) -> tuple[float, float]:
   """(bpp, PSNR in dB) of an image at a level."""
-  bpp = 8 * len(codec.encode(analysis, level)) / (image.size / 3)
+  pixels = image.shape[0] * image.shape[1]
+  bpp = 8 * len(codec.encode(analysis, level)) / pixels
   return bpp, psnr_db(image, codec.reconstruct(analysis, level))
 
 
