@@ -169,8 +169,9 @@ class StagesConfig:
 
 @dataclasses.dataclass(frozen=True)
 class OptimConfig:
-  """Adam with linear warm-up and cosine decay within each stage."""
+  """Adam or SOAP, with linear warm-up and cosine decay within each stage."""
 
+  method: str = "adam"
   lr: float = 5e-5
   warmup_steps: int = 0
   final_lr_fraction: float = 0.1
@@ -179,6 +180,12 @@ class OptimConfig:
   ema_decay: float = 0.0  # 0 exports the parameters, not their average
 
   def __post_init__(self):
+    _check(
+      self.method in ("adam", "soap"),
+      "optim.method",
+      self.method,
+      "'adam' or 'soap'",
+    )
     _check(self.lr > 0, "optim.lr", self.lr, "positive")
     _check(
       0 <= self.ema_decay < 1, "optim.ema_decay", self.ema_decay, "in [0, 1)"

@@ -83,9 +83,7 @@ def main() -> None:
     window = device_data.largest_square(decoded, args.size, 2.0)
     packed = jax.device_put(device_data.pack(decoded, window))
     cut = jax.jit(
-      lambda data, rows: device_data.cut_examples(
-        data, rows, args.size, window
-      )
+      lambda data, rows: device_data.cut_examples(data, rows, args.size, window)
     )
     rows = make_batches(
       device_data.shapes_of(decoded), finish=device_data.to_row, **kw

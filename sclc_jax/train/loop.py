@@ -33,7 +33,9 @@ from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog, summarise
 from sclc_jax.train.loss import draw_levels, lagrange_weights, rate_distortion
+from sclc_jax.train.soap import scale_by_soap
 from sclc_jax.train.sums import sum_in_turn
+from sclc_jax.train.transfer import merge
 from sclc_jax.train.validation import Validation, Validator
 
 _AHEAD = 1  # steps that the device may run ahead of the host
@@ -79,12 +81,17 @@ def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
 def optimizer(
   config: ExperimentConfig, stage: Stage
 ) -> optax.GradientTransformation:
-  """Adam, after clipping by the global norm where that is configured.
+  """Adam or SOAP, after clipping by the global norm where that is configured.
 
-  Its steps are relative to their size for QV, IQV and gamma, which are factors
-  and differ tenfold between levels.
+  Steps are relative to their size for QV, IQV and gamma, which are factors and
+  differ tenfold between levels. SOAP is for kernels; the rest keeps Adam.
   """
-  parts = [optax.adam(schedule(config, stage))]
+  scaling = optax.scale_by_adam()
+  if config.optim.method == "soap":
+    scaling = optax.multi_transform(
+      {True: scale_by_soap(), False: scaling}, _is_kernel
+    )
+  parts = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
   factor = config.optim.added_lr_factor
   if factor != 1.0:
     parts.append(optax.masked(optax.scale(factor), _is_added))
@@ -92,6 +99,13 @@ def optimizer(
   if config.optim.clip_norm:
     parts.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
   return optax.chain(*parts)
+
+
+def _is_kernel(params: Any) -> Any:
+  """True at the kernels of convolutions."""
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: path[-1].key == "kernel", params
+  )
 
 
 def _is_added(params: Any) -> Any:
@@ -115,28 +129,15 @@ def _relative() -> optax.GradientTransformation:
   )
 
 
-def merge(fresh: Any, old: Any) -> Any:
-  """`fresh`, with every leaf that `old` has (same path and shape) from it."""
-  if not isinstance(fresh, dict):
-    if np.shape(fresh) != np.shape(old):
-      raise ValueError(
-        f"a parameter of shape {np.shape(old)} does not fit the model's "
-        f"{np.shape(fresh)}; model.base, .N, .M and .hyper_input must "
-        "equal init_from's (.N and .M alone where init_parts is 'transforms')."
-      )
-    return jnp.asarray(old, jnp.float32)
-  return {
-    key: merge(value, old[key]) if key in old else value
-    for key, value in fresh.items()
-  }
-
-
 def new_state(
   config: ExperimentConfig, stage: Stage, params: Any | None
 ) -> dict[str, Any]:
   """State at a stage's start: known parameters kept, moments fresh."""
   fresh = init_params(stage_model(config, stage.name), config.seed)
-  params = fresh if params is None else merge(fresh, params)
+  if params is None:
+    params = fresh
+  else:
+    params = merge(fresh, params, config.model.base == "hyperprior")
   state = {
     "params": params,
     "opt_state": optimizer(config, stage).init(params),

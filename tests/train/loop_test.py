@@ -76,6 +76,26 @@ def test_resumed_run_equals_an_unbroken_one(unbroken, tmp_path, stops):
   assert log == (unbroken / "log.csv").read_text()
 
 
+def test_soap_resumes_exactly_and_spares_the_tables(tmp_path):
+  parts = dataclasses.asdict(_base_only())
+  parts["optim"]["method"] = "soap"
+  config = from_dict(parts)
+  train(config, tmp_path / "whole", _batches, quiet=True)
+  train(config, tmp_path / "parts", _batches, stop_at=3, quiet=True)
+  train(config, tmp_path / "parts", _batches, quiet=True)
+  states = [_final(tmp_path / n, config)[1] for n in ("whole", "parts")]
+  jax.tree.map(np.testing.assert_array_equal, *states)
+  params = {"quantizer": {"qv": np.ones((8, 6), np.float32)}}
+  grads = {
+    "quantizer": {"qv": np.arange(1, 49, dtype=np.float32).reshape(8, 6)}
+  }
+  updates = []
+  for settings in (config, _base_only()):
+    tx = optimizer(settings, stages(settings)[0])
+    updates.append(tx.update(grads, tx.init(params), params)[0])
+  jax.tree.map(np.testing.assert_array_equal, *updates)
+
+
 def test_decoder_stage_follows_the_others_and_keeps_the_encoder(tmp_path):
   parts = dataclasses.asdict(_CONFIG)
   parts["stages"]["decoder"]["steps"] = 2
