@@ -32,6 +32,7 @@ MODULES: dict[str, tuple[str, ...] | None] = {
   "sclc_jax.report": None,
   "sclc_jax.explain": None,
   "sclc_jax.config": None,
+  "sclc_jax.recipes": None,
   "sclc_jax.experiment": None,
   "sclc_jax.train.loop": ("train",),
   "sclc_jax.train.data": ("open_folder", "make_batches"),

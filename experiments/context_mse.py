@@ -9,7 +9,7 @@ Elements that are not selected decode to their means, which the paper leaves
 open; `--config.model.unselected zero` is the other choice.
 """
 
-from sclc_jax.config import paper_config_dict
+from sclc_jax.recipes import paper_config_dict
 
 
 def get_config():

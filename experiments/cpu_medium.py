@@ -8,7 +8,7 @@ Departures from the paper's schedule, all for lack of compute: narrow widths,
 4,000 steps in all, and a cosine decay within each stage.
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

@@ -19,7 +19,7 @@ against a run trained alike from the same point:
       --config.stages.quantization.lr 2e-4
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

@@ -12,7 +12,7 @@ of 0.5 gained 0.8 % on 12 held-out photographs, 0.4 gained 0.7 %. The decoder is
 then fitted to latents as the encoder rounds them, under these masks.
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

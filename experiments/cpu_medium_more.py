@@ -13,7 +13,7 @@ gives is measured against a run trained alike from the same point:
       --config.stages.quantization.steps 700 --config.stages.selective.steps 0
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

@@ -10,7 +10,7 @@ that model's MS-SSIM and rate trade off at its top level. Crops of 192, the
 smallest whose scales hold a window.
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

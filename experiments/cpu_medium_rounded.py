@@ -22,7 +22,7 @@ with --config.model.selective False:
       --config.optim.ema_decay 0.99
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

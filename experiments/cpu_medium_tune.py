@@ -17,7 +17,7 @@ there, with the rates still high:
     sclc export --workdir runs/tune_2 -o tune_2.sclcm
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

@@ -8,7 +8,7 @@
 Starts from what cpu_medium_decoder.py made, which goes on inside it.
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

@@ -11,7 +11,7 @@ four crops a step, one sampled level an image, a wavelet start of the
 transforms, hundreds of steps in all, and a cosine decay within each stage.
 """
 
-from sclc_jax.config import cpu_config_dict
+from sclc_jax.recipes import cpu_config_dict
 
 
 def get_config():

@@ -16,7 +16,7 @@ sampled level an image, a wavelet start of the transforms, warm-up, and a
 cosine decay within each stage.
 """
 
-from sclc_jax.config import gpu_config_dict
+from sclc_jax.recipes import gpu_config_dict
 
 
 def get_config():

@@ -27,7 +27,7 @@ Departures from the paper's schedule, and why:
   scaled down at random, since the photographs are few.
 """
 
-from sclc_jax.config import gpu_config_dict
+from sclc_jax.recipes import gpu_config_dict
 
 
 def get_config():

@@ -6,7 +6,7 @@
 It shows that everything runs; expect nothing of its pictures.
 """
 
-from sclc_jax.config import short_config_dict
+from sclc_jax.recipes import short_config_dict
 
 
 def get_config():

@@ -12,7 +12,8 @@ last two, 1.4 % on Context. The signed hyper analysis of the paper learns to
 tell magnitudes in far more steps than these, hence `hyper_input`.
 """
 
-from sclc_jax.config import BASES, cpu_config_dict, sweep_points
+from sclc_jax.config import BASES
+from sclc_jax.recipes import cpu_config_dict, sweep_points
 
 
 def get_sweep():

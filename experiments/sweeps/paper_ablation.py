@@ -13,7 +13,7 @@ base, on the transforms of cpu-small, since the means of Hyperprior are 0: these
 two are compared with each other.
 """
 
-from sclc_jax.config import cpu_config_dict, sweep_points
+from sclc_jax.recipes import cpu_config_dict, sweep_points
 
 _MEAN_SCALE = {
   "model.base": "mean_scale",
