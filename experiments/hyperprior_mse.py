@@ -11,16 +11,16 @@ schedule has 7,000,000 base steps and 1,200,000 all-level steps of batch 8 for
 each of the other stages.
 
 Departures from the paper's schedule, and why:
-- A wavelet start of the transforms, and tables from high-rate theory: 30 dB on
-  crops after some 300 steps instead of tens of thousands.
+- It starts from `cpu-medium` (N=128, M=320), which goes on inside the wider
+  model (sclc_jax/train/transfer.py), and so needs no base stage.
 - The importance map starts with everything selected; with a random start the
   first masks drop elements that carry the picture, and a short run does not
-  recover.
+  recover. Neither does one that starts from the masks of a narrower model.
 - One sampled level an image: the gradient of the sum over levels, without
   bias, for an eighth of the synthesis.
-- A density of y whose shape is learned, rounded latents for the synthesis of
-  the last two stages, and a decoder fitted to what it will see, which gained
-  several percent on a CPU (cpu_medium_rounded.py).
+- A density of y whose shape is learned, rounded latents for the synthesis, and
+  a decoder fitted to what it will see, which gained several percent on a CPU
+  (cpu_medium_rounded.py).
 - A higher learning rate with warm-up and cosine decay in each stage, clipping,
   averaged parameters, and bfloat16 transforms.
 - The set lies in device memory, several steps run in a call, and crops are
@@ -32,8 +32,10 @@ from sclc_jax.recipes import gpu_config_dict
 
 def get_config():
   config = gpu_config_dict()
-  config.stages.base.steps = 80_000
-  config.stages.quantization.steps = 20_000
+  config.init_from = "cpu-medium"
+  config.stages.base.steps = 0
+  config.stages.quantization.steps = 100_000
+  config.stages.quantization.rounding = "mixed"
   config.stages.selective.steps = 40_000
   config.stages.selective.rounding = "mixed"
   config.stages.decoder.steps = 10_000

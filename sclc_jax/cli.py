@@ -20,7 +20,11 @@ from sclc_jax.commands.common import Failure, report, versions
 
 
 def main(argv: list[str] | None = None) -> int:
-  """Runs a command; returns 0 on success, 1 on failure, 2 on wrong usage."""
+  """Runs a command; returns 0 on success, 1 on failure, 2 on wrong usage.
+
+  Of a signal the shell's code: 130 where interrupted, 141 where who reads
+  stdout has gone.
+  """
   args = _parser().parse_args(argv)
   if args.version:
     print(versions())
@@ -31,8 +35,13 @@ def main(argv: list[str] | None = None) -> int:
   try:
     _set_up(args)
     args.run(args)
+    sys.stdout.flush()
   except Failure:
     return 1
+  except BrokenPipeError:
+    # As in `sclc models | head`. What is left to write goes nowhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
   except (ValueError, OSError) as error:
     report(args, error)
     return 1

@@ -1,6 +1,8 @@
 """`-` is stdin or stdout: commands in pipes, as docs and README have them."""
 
 import io
+import os
+import subprocess
 import sys
 import types
 
@@ -62,3 +64,12 @@ def test_damage_on_stdin_leaves_stdout_empty(piped, capfd, command):
   code, out = piped(b"\x00" * 99, command, "-")
   assert code == 1 and out == b""
   assert f"sclc {command}: error:" in capfd.readouterr().err
+
+
+def test_a_reader_that_leaves_is_no_error():
+  reader, writer = os.pipe()
+  os.close(reader)
+  command = [sys.executable, "-m", "sclc_jax", "models"]
+  done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE)
+  os.close(writer)
+  assert done.returncode == 141 and done.stderr == b""
