@@ -16,9 +16,6 @@ def get_config():
   config.stages.base.steps = 0
   config.stages.quantization.steps = 5200
   config.stages.quantization.rounding = "mixed"
-  config.stages.selective.steps = 1800
-  config.stages.selective.rounding = "mixed"
-  config.stages.selective.lr = 1.5e-4
   config.optim.method = "soap"
   config.optim.lr = 3e-4
   config.optim.final_lr_fraction = 0.03

@@ -134,10 +134,7 @@ def new_state(
 ) -> dict[str, Any]:
   """State at a stage's start: known parameters kept, moments fresh."""
   fresh = init_params(stage_model(config, stage.name), config.seed)
-  if params is None:
-    params = fresh
-  else:
-    params = merge(fresh, params, config.model.base == "hyperprior")
+  params = fresh if params is None else merge(fresh, params)
   state = {
     "params": params,
     "opt_state": optimizer(config, stage).init(params),

@@ -19,35 +19,52 @@ import numpy as np
 _LOUDNESS = 0.5
 
 
-def merge(
-  fresh: Any, old: Any, widens: bool, path: tuple[str, ...] = ()
-) -> Any:
+def merge(fresh: Any, old: Any) -> Any:
   """`fresh`, with every leaf that `old` has from it.
 
   Args:
     fresh: initial parameters of the model that is built, nested dicts.
-    old: those of another, whose leaves are missing or of the same path.
-    widens: axes of `old` may be shorter; true for base `hyperprior`, where no
-      axis holds two things one after the other.
-    path: of both in their trees.
+    old: those of another, whose leaves are missing or of the same path. Where
+      both are of base `hyperprior`, N and M may be smaller.
 
   Raises:
     ValueError: a leaf does not fit.
   """
+  return _merge((), fresh, old, _has_scales_alone(fresh, old))
+
+
+def _has_scales_alone(*models: Any) -> bool:
+  """Whether y's prediction holds one thing, so that axes have one end."""
+  bases = [params.get("base", {}) for params in models]
+  return all(
+    base["hyper_synthesis"]["conv_2"]["bias"].shape
+    == base["analysis"]["conv_3"]["bias"].shape
+    for base in bases
+    if "hyper_synthesis" in base
+  )
+
+
+def _merge(path: tuple[str, ...], fresh: Any, old: Any, widens: bool) -> Any:
   if isinstance(fresh, dict):
     return {
-      key: merge(value, old[key], widens, (*path, key)) if key in old else value
+      key: _merge((*path, key), value, old[key], widens)
+      if key in old
+      else value
       for key, value in fresh.items()
     }
   shape = np.shape(old)
   if shape == fresh.shape:
     return jnp.asarray(old, jnp.float32)
-  if not widens or any(n > m for n, m in zip(shape, fresh.shape)):
+  fits = all(n <= m for n, m in zip(shape, fresh.shape))
+  if path[-1] in ("qv", "iqv", "gamma") and shape[0] != fresh.shape[0]:
+    fits = "gdn" in path[-2]  # the others are tables of levels
+  if not (widens and fits):
     raise ValueError(
-      f"a parameter of shape {shape} does not fit the model's {fresh.shape}; "
-      "model.base and .hyper_input must equal init_from's, and .N and .M, too, "
-      "unless both bases are 'hyperprior' and the model is the wider one "
-      "(.N and .M alone where init_parts is 'transforms')."
+      f"{'.'.join(path)} of shape {shape} does not fit the model's "
+      f"{fresh.shape}; model.base, .levels and .hyper_input must equal "
+      "init_from's, and .N and .M, too, unless the base is 'hyperprior' and "
+      "the model the wider one (.N and .M alone where init_parts is "
+      "'transforms')."
     )
   return jnp.asarray(_widen(path, np.array(fresh), np.asarray(old)))
 

@@ -41,7 +41,7 @@ def _pass(config, params):
 def test_a_narrow_model_goes_on_inside_a_wide_one(wide):
   wide = dataclasses.replace(_NARROW, **wide)
   old = _jostled(_NARROW)
-  params = merge(init_params(wide, 3), old, widens=True)
+  params = merge(init_params(wide, 3), old)
   (expected, bits_z), (found, wide_z) = (
     _pass(c, p) for c, p in ((_NARROW, old), (wide, params))
   )
@@ -56,7 +56,7 @@ def test_a_narrow_model_goes_on_inside_a_wide_one(wide):
 
 
 def test_what_is_added_can_be_learned():
-  params = merge(init_params(_WIDE, 3), _jostled(_NARROW), widens=True)
+  params = merge(init_params(_WIDE, 3), _jostled(_NARROW))
 
   def distortion(params):
     return jnp.mean(_pass(_WIDE, params)[0].x_hat ** 2)
@@ -70,28 +70,34 @@ def test_a_wider_selector_keeps_everything_at_first():
     dataclasses.replace(c, selective=True, importance_bias=0.5)
     for c in (_NARROW, _WIDE)
   )
-  params = merge(init_params(wide, 3), _jostled(narrow), widens=True)
+  params = merge(init_params(wide, 3), _jostled(narrow))
   out, _ = _pass(wide, params)
   assert out.selected == 1
   deeper = dataclasses.replace(narrow, N=8)  # as many curves: they go on
   old = _jostled(narrow)
-  kept = merge(init_params(deeper, 3), old, widens=True)["selector"]
+  kept = merge(init_params(deeper, 3), old)["selector"]
   np.testing.assert_array_equal(kept["gamma"], old["selector"]["gamma"])
 
 
 @pytest.mark.parametrize(
-  "config, old, widens",
-  [(_NARROW, _WIDE, True), (_WIDE, _NARROW, False)],
+  "config, old",
+  [
+    ({}, {"N": 8, "M": 14}),
+    ({"M": 14}, {"base": "mean_scale"}),
+    ({"M": 14, "base": "mean_scale"}, {"base": "mean_scale"}),
+    ({"M": 14}, {"levels": 4}),
+  ],
 )
-def test_what_does_not_fit_is_refused(config, old, widens):
-  with pytest.raises(ValueError, match="does not fit the model's .*wider one"):
-    merge(init_params(config, 0), init_params(old, 0), widens)
+def test_what_does_not_fit_is_refused(config, old):
+  config, old = (dataclasses.replace(_NARROW, **c) for c in (config, old))
+  with pytest.raises(ValueError, match=r"^\w+\..* does not fit .*wider one"):
+    merge(init_params(config, 0), init_params(old, 0))
 
 
 def test_missing_parts_start_anew():
   fresh, old = init_params(_NARROW, 0), init_params(_NARROW, 1)
   del old["quantizer"], old["base"]["hyper_analysis"]
-  params = merge(fresh, old, widens=False)
+  params = merge(fresh, old)
   jax.tree.map(
     np.testing.assert_array_equal, params["quantizer"], fresh["quantizer"]
   )
