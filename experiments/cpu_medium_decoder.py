@@ -1,9 +1,9 @@
-"""The decoder of the medium model alone: what `cpu-medium` ships.
+"""The decoder of the medium model alone, at 192 channels of y.
 
     sclc train --config experiments/cpu_medium_decoder.py \
       --workdir runs/decoder --config.init_from rounded.sclcm \
       --config.data.source folder:PHOTOS
-    sclc export --workdir runs/decoder -o cpu-medium.sclcm
+    sclc export --workdir runs/decoder -o cpu-medium-192.sclcm
 
 Starts from what cpu_medium_rounded.py made, averaged parameters. Training keeps
 elements at random, and those that it mostly drops are still worth their bits:

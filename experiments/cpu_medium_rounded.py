@@ -1,4 +1,4 @@
-"""The medium model on rounded latents: the last but one run of `cpu-medium`.
+"""The medium model on rounded latents, at 192 channels of y.
 
     sclc train --config experiments/cpu_medium_rounded.py \
       --workdir runs/rounded --config.init_from crops.sclcm \

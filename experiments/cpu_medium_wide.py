@@ -5,7 +5,15 @@
       --config.data.source folder:PHOTOS
     sclc export --workdir runs/wide -o wide.sclcm
 
-Starts from what cpu_medium_decoder.py made, which goes on inside it.
+Starts from what cpu_medium_decoder.py made, which goes on inside it. With 192
+channels 34.5 of the mean squared error of 37.9 at level 8 on 12 held-out
+photographs stayed without any rounding; the wavelet start alone loses 90.0 to
+192 channels and 29.9 to 320, at widths N of 128 and 192 alike.
+
+Everything is selected here. A run that began with the old masks dropped what
+was added: after 250 steps its loss was 19 % above this one's and 11 % above
+that of 192 channels. SOAP against Adam, 400 steps at 192 channels each: -0.5 %
+in rate (-1.3 % at levels 5 to 8), 10 % more time a step.
 """
 
 from sclc_jax.recipes import cpu_config_dict

@@ -11,7 +11,7 @@ import dataclasses
 import typing
 from typing import Any
 
-STAGES = ("base", "quantization", "selective", "decoder")
+STAGES = ("base", "quantization", "selective", "masked", "decoder")
 
 
 def _check(ok: bool, key: str, value: Any, rule: str) -> None:
@@ -133,13 +133,20 @@ class StageConfig:
       `mixed`: noise for the rate, while hyper_synthesis and synthesis see
       rounded latents, with straight-through gradients (arXiv 2007.08739,
       section 3.2). `decoder`: latents rounded as by the encoder throughout,
-      and the mask of inference, which leave encoder, QV and curves without a
-      gradient: what the decoder knows alone is fitted to what it will see.
+      which leaves encoder and QV without a gradient: what the decoder knows
+      alone is fitted to what it will see.
+    mask: `drawn`: elements are kept with their probability, which is what the
+      selector learns from (paper, section 3.1). `inference`: the mask that
+      will be coded; the selector stays as it is.
+    trains: `all`, or the `selector` alone, which then cannot make transforms
+      worse by dropping at random what they need.
   """
 
   steps: int = 0
   lr: float = 0.0
   rounding: str = "noise"
+  mask: str = "drawn"
+  trains: str = "all"
 
   def __post_init__(self):
     _check(self.steps >= 0, "stages.*.steps", self.steps, "at least 0")
@@ -150,20 +157,48 @@ class StageConfig:
       self.rounding,
       "'noise' or 'mixed' or 'decoder'",
     )
+    _check(
+      self.mask in ("drawn", "inference"),
+      "stages.*.mask",
+      self.mask,
+      "'drawn' or 'inference'",
+    )
+    _check(
+      self.trains in ("all", "selector"),
+      "stages.*.trains",
+      self.trains,
+      "'all' or 'selector'",
+    )
+    _check(
+      self.trains == "all" or self.mask == "drawn",
+      "stages.*.mask",
+      self.mask,
+      "'drawn' where stages.*.trains is 'selector', which learns from it",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class StagesConfig:
-  """The stages in their order: the paper's (section 3.3), and one of ours.
+  """The stages in their order: the paper's (section 3.3), and two of ours.
 
-  The last, of no steps unless a config asks for it, fits the decoder to what
-  it will see.
+  These have no steps unless a config asks for them. `masked` goes on with the
+  masks that will be coded, `decoder` fits the decoder to what it will see.
   """
 
   base: StageConfig = StageConfig()
   quantization: StageConfig = StageConfig()
   selective: StageConfig = StageConfig()
-  decoder: StageConfig = StageConfig(rounding="decoder")
+  masked: StageConfig = StageConfig(mask="inference")
+  decoder: StageConfig = StageConfig(rounding="decoder", mask="inference")
+
+  def __post_init__(self):
+    for name in ("base", "quantization"):
+      _check(
+        getattr(self, name).trains == "all",
+        f"stages.{name}.trains",
+        getattr(self, name).trains,
+        "'all': there is no selector yet",
+      )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,10 +61,12 @@ class VariableRate(nn.Module):
     config: what is built.
     rounding: what stands for rounding in the training pass, see
       `config.StageConfig.rounding`.
+    mask: which elements the training pass keeps, see `config.StageConfig.mask`.
   """
 
   config: ModelConfig
   rounding: str = "noise"
+  mask: str = "drawn"
 
   def setup(self):
     cfg = self.config
@@ -216,7 +218,7 @@ class VariableRate(nn.Module):
     mask, selected = None, jnp.ones(y.shape[:1])
     if importance is not None:
       gamma = self.selector.curves()[level][:, None, None]
-      if self.rounding == "decoder":
+      if self.mask == "inference":
         mask = draw_mask(importance, gamma, self.config.mask_threshold)
         mask = jax.lax.stop_gradient(mask)
       else:

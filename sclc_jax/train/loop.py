@@ -84,7 +84,8 @@ def optimizer(
   """Adam or SOAP, after clipping by the global norm where that is configured.
 
   Steps are relative to their size for QV, IQV and gamma, which are factors and
-  differ tenfold between levels. SOAP is for kernels; the rest keeps Adam.
+  differ tenfold between levels. SOAP is for kernels; the rest keeps Adam. What
+  a stage does not train has no moments.
   """
   scaling = optax.scale_by_adam()
   if config.optim.method == "soap":
@@ -98,7 +99,11 @@ def optimizer(
   parts.append(optax.masked(_relative(), _is_table))
   if config.optim.clip_norm:
     parts.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
-  return optax.chain(*parts)
+  chain = optax.chain(*parts)
+  if getattr(config.stages, stage.name).trains == "all":
+    return chain
+  groups = {True: chain, False: optax.set_to_zero()}
+  return optax.multi_transform(groups, _is_selector)
 
 
 def _is_kernel(params: Any) -> Any:
@@ -112,6 +117,13 @@ def _is_added(params: Any) -> Any:
   """True at the few parameters beside those of the base model."""
   return jax.tree_util.tree_map_with_path(
     lambda path, _: path[0].key in ("quantizer", "selector", "density"), params
+  )
+
+
+def _is_selector(params: Any) -> Any:
+  """True at what a stage that trains the selector alone changes."""
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: path[0].key == "selector", params
   )
 
 
@@ -166,9 +178,9 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   of them are finite. `sums["stop"]` counts the devices that ask for the end,
   so that all hosts end at the same step.
   """
+  how = getattr(config.stages, stage.name)
   model = VariableRate(
-    stage_model(config, stage.name),
-    getattr(config.stages, stage.name).rounding,
+    stage_model(config, stage.name), how.rounding, how.mask
   )
   tx = optimizer(config, stage)
   lmbdas = lagrange_weights(config.train, config.model.levels)
@@ -181,6 +193,9 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   parts = config.train.accumulate
 
   def part_loss(params, step, part):
+    if how.trains == "selector":  # saves the passes back that nothing asks for
+      held = jax.lax.stop_gradient(params)
+      params = {**held, "selector": params["selector"]}
     images, indices = part
     step_key = jax.random.fold_in(root, step)
     keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(indices)

@@ -6,7 +6,8 @@ import skimage.data
 
 from sclc_jax.codec.rounding import Rounding
 from sclc_jax.codec.tables import SCALES, gaussian_tables
-from sclc_jax.config import BASES, ModelConfig, TrainConfig
+from sclc_jax.config import BASES, ModelConfig, StagesConfig, TrainConfig
+from sclc_jax.models.selective import select
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.nn.likelihoods import to_bits
 from sclc_jax.train.loss import lagrange_weights, rate_distortion
@@ -51,10 +52,11 @@ def test_unselected_elements_are_filled_as_the_config_says(base, unselected):
   np.testing.assert_array_equal(filled, expected)
 
 
-def _grads(base, rounding):
+def _grads(base, rounding, mask="drawn"):
   """Gradients of one level, nested like the parameters."""
   config = ModelConfig(base, 4, 6, levels=3, density="mixture", init="wavelet")
-  model, params = VariableRate(config, rounding), init_params(config, 0)
+  model = VariableRate(config, rounding, mask)
+  params = init_params(config, 0)
   last = params["base"]["hyper_analysis"]["conv_2"]
   last["kernel"] = 20 * last["kernel"]  # so that z does not round to 0
   image = skimage.data.astronaut()[None, :64, 128:192]
@@ -69,8 +71,9 @@ def _grads(base, rounding):
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_decoder_rounding_leaves_encoder_and_mask_alone(base):
-  grads = _grads(base, "decoder")
+def test_the_decoder_stage_leaves_encoder_and_mask_alone(base):
+  stage = StagesConfig().decoder
+  grads = _grads(base, stage.rounding, stage.mask)
   fixed = [grads["base"]["analysis"], grads["base"]["hyper_analysis"],
            grads["quantizer"]["qv"], grads["selector"]]  # fmt: skip
   assert not any(np.any(leaf) for leaf in jax.tree.leaves(fixed))
@@ -100,6 +103,34 @@ def test_mixed_rounding_trains_everything():
   grads = _grads("hyperprior", "mixed")
   for path, grad in jax.tree_util.tree_leaves_with_path(grads):
     assert np.isfinite(grad).all() and np.any(grad != 0), path
+
+
+def test_with_the_mask_of_inference_all_but_the_selector_learns():
+  grads = _grads("hyperprior", "mixed", "inference")
+  assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads["selector"]))
+  del grads["selector"]
+  for path, grad in jax.tree_util.tree_leaves_with_path(grads):
+    assert np.isfinite(grad).all() and np.any(grad != 0), path
+
+
+@pytest.mark.parametrize("base", ["hyperprior", "mean_scale"])
+def test_the_mask_of_inference_is_what_will_be_coded(base):
+  config = ModelConfig(base, 4, 6, levels=3, mask_threshold=0.3)
+  model = VariableRate(config, "mixed", "inference")
+  params = {"params": init_params(config, 0)}
+  params["params"]["selector"]["head"]["bias"] = jnp.linspace(-0.4, 0.4, 6)
+  x = skimage.data.astronaut()[None, :64, 128:192].astype(np.float32)
+  keys = jax.random.split(jax.random.key(1), 1)
+
+  def call(method, *args):
+    return model.apply(params, *args, method=method)
+
+  _, shared = call("shared", x / 127.5 - 1, keys)
+  for level in range(3):
+    out = call("level", shared, jnp.array([level]), keys, 0)
+    mask = select(shared.importance, call("curves")[level])
+    assert 0 < mask.mean() < 1
+    assert out.selected[0] == mask.mean()
 
 
 @pytest.mark.parametrize("base", ["hyperprior", "mean_scale"])
