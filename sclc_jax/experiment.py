@@ -202,7 +202,8 @@ def load_checkpoint(
     ValueError: there is no such checkpoint.
   """
   from sclc_jax.checkpoint import Checkpoints
-  from sclc_jax.train.loop import restore_state, stages, trained_params
+  from sclc_jax.train.loop import restore_state, trained_params
+  from sclc_jax.train.stages import stages
 
   folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
   if not folder.is_dir():

@@ -50,7 +50,7 @@ def run_point(
   from sclc_jax.codec.codec import Codec
   from sclc_jax.codec.images import find_images
   from sclc_jax.codec.model_file import freeze, save_model
-  from sclc_jax.train.loop import stages
+  from sclc_jax.train.stages import stages
 
   workdir = pathlib.Path(workdir)
   if (workdir / "rd.csv").exists():

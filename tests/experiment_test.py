@@ -7,7 +7,8 @@ import pytest
 from sclc_jax.codec.model_file import save_model
 from sclc_jax.config import from_dict
 from sclc_jax.experiment import initial_params
-from sclc_jax.train.loop import new_state, stages
+from sclc_jax.train.loop import new_state
+from sclc_jax.train.stages import stages
 
 
 def _config(tiny_model, **changes):

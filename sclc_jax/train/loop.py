@@ -33,7 +33,8 @@ from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog, summarise
 from sclc_jax.train.loss import draw_levels, lagrange_weights, rate_distortion
-from sclc_jax.train.soap import scale_by_soap
+from sclc_jax.train.optim import optimizer, schedule
+from sclc_jax.train.stages import Stage, stages
 from sclc_jax.train.sums import sum_in_turn
 from sclc_jax.train.transfer import merge
 from sclc_jax.train.validation import Validation, Validator
@@ -42,103 +43,6 @@ _AHEAD = 1  # steps that the device may run ahead of the host
 _DIVERGED = 10  # updates in a row, none finite
 
 Batches = Callable[[int], Iterator[np.ndarray]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-  """A stretch of steps, [start, stop), counted over all stages."""
-
-  name: str
-  start: int
-  stop: int
-
-
-def stages(config: ExperimentConfig) -> list[Stage]:
-  """The stages that have steps, in order."""
-  found, start = [], 0
-  for name in STAGES:
-    stop = start + getattr(config.stages, name).steps
-    if stop > start:
-      found.append(Stage(name, start, stop))
-    start = stop
-  return found
-
-
-def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
-  """Linear warm-up, then cosine decay to a fraction, within one stage."""
-  lr = getattr(config.stages, stage.name).lr or config.optim.lr
-  steps = stage.stop - stage.start
-  warmup = min(config.optim.warmup_steps, steps // 2)
-  return optax.warmup_cosine_decay_schedule(
-    lr / max(warmup, 1) if warmup else lr,
-    lr,
-    warmup,
-    max(steps, warmup + 1),
-    lr * config.optim.final_lr_fraction,
-  )
-
-
-def optimizer(
-  config: ExperimentConfig, stage: Stage
-) -> optax.GradientTransformation:
-  """Adam or SOAP, after clipping by the global norm where that is configured.
-
-  Steps are relative to their size for QV, IQV and gamma, which are factors and
-  differ tenfold between levels. SOAP is for kernels; the rest keeps Adam. What
-  a stage does not train has no moments.
-  """
-  scaling = optax.scale_by_adam()
-  if config.optim.method == "soap":
-    scaling = optax.multi_transform(
-      {True: scale_by_soap(), False: scaling}, _is_kernel
-    )
-  parts = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
-  factor = config.optim.added_lr_factor
-  if factor != 1.0:
-    parts.append(optax.masked(optax.scale(factor), _is_added))
-  parts.append(optax.masked(_relative(), _is_table))
-  if config.optim.clip_norm:
-    parts.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
-  chain = optax.chain(*parts)
-  if getattr(config.stages, stage.name).trains == "all":
-    return chain
-  groups = {True: chain, False: optax.set_to_zero()}
-  return optax.multi_transform(groups, _is_selector)
-
-
-def _is_kernel(params: Any) -> Any:
-  """True at the kernels of convolutions."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: path[-1].key == "kernel", params
-  )
-
-
-def _is_added(params: Any) -> Any:
-  """True at the few parameters beside those of the base model."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: path[0].key in ("quantizer", "selector", "density"), params
-  )
-
-
-def _is_selector(params: Any) -> Any:
-  """True at what a stage that trains the selector alone changes."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: path[0].key == "selector", params
-  )
-
-
-def _is_table(params: Any) -> Any:
-  """True at QV, IQV and gamma, [L, M]."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: path[-1].key in ("qv", "iqv", "gamma"), params
-  )
-
-
-def _relative() -> optax.GradientTransformation:
-  """Multiplies updates by the size of what they change."""
-  return optax.stateless_with_tree_map(
-    lambda update, value: update * jnp.maximum(jnp.abs(value), 0.05)
-  )
 
 
 def new_state(

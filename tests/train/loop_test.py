@@ -13,11 +13,11 @@ from sclc_jax.train.data import make_batches, open_folder
 from sclc_jax.train.loop import (
   Resident,
   new_state,
-  optimizer,
   restore_state,
-  stages,
   train,
 )
+from sclc_jax.train.optim import optimizer
+from sclc_jax.train.stages import stages
 
 _CONFIG = from_dict(
   {

@@ -1,0 +1,77 @@
+"""How the parameters of a stage are updated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from sclc_jax.config import ExperimentConfig
+from sclc_jax.train.soap import scale_by_soap
+from sclc_jax.train.stages import Stage
+
+
+def _where(holds: Callable[[str, str], bool]) -> Callable[[Any], Any]:
+  """A mask for optax: which parameters, by first and last key of their path."""
+  return lambda params: jax.tree_util.tree_map_with_path(
+    lambda path, _: holds(path[0].key, path[-1].key), params
+  )
+
+
+_is_kernel = _where(lambda _, name: name == "kernel")
+_is_selector = _where(lambda part, _: part == "selector")
+# The few parameters beside those of the base model.
+_is_added = _where(lambda part, _: part in ("quantizer", "selector", "density"))
+_is_table = _where(lambda _, name: name in ("qv", "iqv", "gamma"))
+
+
+def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
+  """Linear warm-up, then cosine decay to a fraction, within one stage."""
+  lr = getattr(config.stages, stage.name).lr or config.optim.lr
+  steps = stage.stop - stage.start
+  warmup = min(config.optim.warmup_steps, steps // 2)
+  return optax.warmup_cosine_decay_schedule(
+    lr / max(warmup, 1) if warmup else lr,
+    lr,
+    warmup,
+    max(steps, warmup + 1),
+    lr * config.optim.final_lr_fraction,
+  )
+
+
+def optimizer(
+  config: ExperimentConfig, stage: Stage
+) -> optax.GradientTransformation:
+  """Adam or SOAP, after clipping by the global norm where that is configured.
+
+  Steps are relative to their size for QV, IQV and gamma, which are factors and
+  differ tenfold between levels. SOAP is for kernels; the rest keeps Adam. What
+  a stage does not train has no moments.
+  """
+  scaling = optax.scale_by_adam()
+  if config.optim.method == "soap":
+    scaling = optax.multi_transform(
+      {True: scale_by_soap(), False: scaling}, _is_kernel
+    )
+  parts = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
+  factor = config.optim.added_lr_factor
+  if factor != 1.0:
+    parts.append(optax.masked(optax.scale(factor), _is_added))
+  parts.append(optax.masked(_relative(), _is_table))
+  if config.optim.clip_norm:
+    parts.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
+  chain = optax.chain(*parts)
+  if getattr(config.stages, stage.name).trains == "all":
+    return chain
+  groups = {True: chain, False: optax.set_to_zero()}
+  return optax.multi_transform(groups, _is_selector)
+
+
+def _relative() -> optax.GradientTransformation:
+  """Multiplies updates by the size of what they change."""
+  return optax.stateless_with_tree_map(
+    lambda update, value: update * jnp.maximum(jnp.abs(value), 0.05)
+  )
