@@ -2,11 +2,11 @@
 
     python experiments/bench/fit_rate_control.py --images PHOTOS [--limit 300]
 
-Codes the photographs at every level with the default model. Writes what PSNR is
-guessed from (the weights of each channel's error in y_hat, by non-negative
-least squares), and mean and covariance of (log bpp and that guess at two
-levels, PSNR at all levels), where rate control reads them; prints the typical
-growth of the logarithm of the size. The covariance is that of guesses for
+Codes the photographs at every level with the default model. Writes, where
+rate control reads them: the typical growth of the logarithm of the size; what
+PSNR is guessed from (the weights of each channel's error in y_hat, by non-negative
+least squares); mean and covariance of (log bpp and that guess at two levels,
+PSNR at all levels). The covariance is that of guesses for
 photographs whose fifth the weights were not fitted to. Give training
 photographs; an evaluation set must not decide constants.
 """
@@ -73,12 +73,12 @@ def main() -> None:
       psnr[i, j] = psnr_db(image, codec.reconstruct(analysis, level))
       errors[i, j] = latent_error(codec, analysis, level)
   growth = np.median(log_bpp - log_bpp[:, :1], 0)
-  print("_LOG_SIZE", np.round(growth, 2).tolist())
   probed = [round(place * (len(levels) - 1)) for place in PROBED]
   guesses = _guesses(errors, psnr)[:, probed]
   rows = np.column_stack([log_bpp[:, probed], guesses, psnr])
   np.savez(
     args.output,
+    log_size=growth,
     fingerprint=np.frombuffer(codec.model.fingerprint, np.uint8),
     weights=_weights(errors, psnr),
     mean=rows.mean(0),

@@ -25,14 +25,13 @@ _DB_TOLERANCE = 0.05
 _NOISE = 1e-3  # variance of a measured value about the levels' interpolation
 _TRUSTED_DB = 0.2  # standard deviation at which a predicted PSNR will do
 KINDS = ("bpp", "bytes", "max_bytes", "psnr")
-# Both of the following are those of the default model on training photographs
-# (experiments/bench/fit_rate_control.py). Logarithm of the size at levels 1, 2,
-# ... of 8 against the first, typically:
-_LOG_SIZE = (0.0, 0.37, 0.75, 1.12, 1.42, 1.67, 1.89, 2.09)
-# Of a photo, at the places PROBED between lowest and highest quality: log of
-# bpp, then PSNR as guessed from y_hat; then PSNR at all levels. Mean and
-# covariance of these over photographs; what the guess weighs; the fingerprint.
-TYPICAL = pathlib.Path(__file__).with_name("typical_psnr.npz")
+# Measured on training photographs with the default model, whose fingerprint it
+# holds (experiments/bench/fit_rate_control.py). `log_size`: logarithm of the
+# size at levels 1, 2, ... against the first, typically. `mean` and `covariance`
+# over photographs, at the places PROBED between lowest and highest quality, of
+# log of bpp, then PSNR as guessed from y_hat; then of PSNR at all levels.
+# `weights`: of that guess.
+TYPICAL = pathlib.Path(__file__).with_name("typical_curves.npz")
 PROBED = (2 / 7, 6 / 7)
 
 
@@ -125,6 +124,11 @@ def compress_to(
 _UNITS = {"bpp": "bpp", "bytes": "bytes", "max_bytes": "bytes", "psnr": "dB"}
 
 
+def _typical() -> dict[str, np.ndarray]:
+  with np.load(TYPICAL) as arrays:
+    return dict(arrays)
+
+
 def _near(kind: str, value: float, target: float) -> bool:
   if kind == "psnr":
     return abs(value - target) <= _DB_TOLERANCE
@@ -142,10 +146,11 @@ def _search(
 
   `fixed` is the part of each size that does not depend on the step.
   """
-  levels = np.linspace(0, last, len(_LOG_SIZE))
+  log_size = _typical()["log_size"]
+  levels = np.linspace(0, last, len(log_size))
 
   def typical(step: int) -> float:
-    return float(np.interp(step, levels, _LOG_SIZE))
+    return float(np.interp(step, levels, log_size))
 
   def log_coded(size: float) -> float:
     return math.log(max(size - fixed, 1e-9))
@@ -178,7 +183,7 @@ def _search(
       rise = logs[near[0]] - logs[near[1]]
       slope = max(rise / (typical(near[0]) - typical(near[1])), 0.1)
     guess = typical(near[0]) + (aim - logs[near[0]]) / slope
-    guess = round(float(np.interp(guess, _LOG_SIZE, levels)))
+    guess = round(float(np.interp(guess, log_size, levels)))
     step = min(max(guess, low + 1, 0), high - 1, last)
   return values
 
@@ -213,8 +218,7 @@ class _PsnrCurve:
   """
 
   def __init__(self, codec: Codec, analysis: Analysis):
-    with np.load(TYPICAL) as typical:
-      constants = dict(typical)
+    constants = _typical()
     model = codec.model
     own = constants["fingerprint"].tobytes() == model.fingerprint
     self._least = 0.0 if own else math.inf
