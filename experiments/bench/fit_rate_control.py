@@ -4,9 +4,9 @@
 
 Codes the photographs at every level with the default model. Writes, where
 rate control reads them: the typical growth of the logarithm of the size; what
-PSNR is guessed from (the weights of each channel's error in y_hat, by non-negative
-least squares); mean and covariance of (log bpp and that guess at two levels,
-PSNR at all levels). The covariance is that of guesses for
+PSNR is guessed from (the weights of each channel's error in y_hat, by
+non-negative least squares); mean and covariance of (log bpp and that guess at
+two levels, PSNR at all levels). The covariance is that of guesses for
 photographs whose fifth the weights were not fitted to. Give training
 photographs; an evaluation set must not decide constants.
 """
