@@ -16,8 +16,6 @@ Departures from the paper's schedule, and why:
 - The importance map starts with everything selected; with a random start the
   first masks drop elements that carry the picture, and a short run does not
   recover. Neither does one that starts from the masks of a narrower model.
-- The selector learns alone: where transforms learn beside it, elements dropped
-  at random make them worse. They go on under the masks that will be coded.
 - One sampled level an image: the gradient of the sum over levels, without
   bias, for an eighth of the synthesis.
 - A density of y whose shape is learned, rounded latents for the synthesis, and
@@ -36,13 +34,10 @@ def get_config():
   config = gpu_config_dict()
   config.init_from = "cpu-medium"
   config.stages.base.steps = 0
-  config.stages.quantization.steps = 80_000
+  config.stages.quantization.steps = 100_000
   config.stages.quantization.rounding = "mixed"
-  config.stages.selective.steps = 10_000
+  config.stages.selective.steps = 40_000
   config.stages.selective.rounding = "mixed"
-  config.stages.selective.trains = "selector"
-  config.stages.masked.steps = 50_000
-  config.stages.masked.rounding = "mixed"
   config.stages.decoder.steps = 10_000
   config.stages.decoder.lr = 1e-4
   config.model.mask_threshold = 0.3

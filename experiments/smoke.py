@@ -17,7 +17,6 @@ def get_config():
   config.stages.base.steps = 10
   config.stages.quantization.steps = 5
   config.stages.selective.steps = 5
-  config.stages.masked.steps = 5
   config.stages.decoder.steps = 5
   config.optim.lr = 1e-3
   config.train.log_every = 1

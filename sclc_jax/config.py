@@ -11,7 +11,7 @@ import dataclasses
 import typing
 from typing import Any
 
-STAGES = ("base", "quantization", "selective", "masked", "decoder")
+STAGES = ("base", "quantization", "selective", "decoder")
 
 
 def _check(ok: bool, key: str, value: Any, rule: str) -> None:
@@ -138,15 +138,12 @@ class StageConfig:
     mask: `drawn`: elements are kept with their probability, which is what the
       selector learns from (paper, section 3.1). `inference`: the mask that
       will be coded; the selector stays as it is.
-    trains: `all`, or the `selector` alone, which then cannot make transforms
-      worse by dropping at random what they need.
   """
 
   steps: int = 0
   lr: float = 0.0
   rounding: str = "noise"
   mask: str = "drawn"
-  trains: str = "all"
 
   def __post_init__(self):
     _check(self.steps >= 0, "stages.*.steps", self.steps, "at least 0")
@@ -163,42 +160,20 @@ class StageConfig:
       self.mask,
       "'drawn' or 'inference'",
     )
-    _check(
-      self.trains in ("all", "selector"),
-      "stages.*.trains",
-      self.trains,
-      "'all' or 'selector'",
-    )
-    _check(
-      self.trains == "all" or self.mask == "drawn",
-      "stages.*.mask",
-      self.mask,
-      "'drawn' where stages.*.trains is 'selector', which learns from it",
-    )
 
 
 @dataclasses.dataclass(frozen=True)
 class StagesConfig:
-  """The stages in their order: the paper's (section 3.3), and two of ours.
+  """The stages in their order: the paper's (section 3.3), and one of ours.
 
-  These have no steps unless a config asks for them. `masked` goes on with the
-  masks that will be coded, `decoder` fits the decoder to what it will see.
+  The last, of no steps unless a config asks for it, fits the decoder to what
+  it will see.
   """
 
   base: StageConfig = StageConfig()
   quantization: StageConfig = StageConfig()
   selective: StageConfig = StageConfig()
-  masked: StageConfig = StageConfig(mask="inference")
   decoder: StageConfig = StageConfig(rounding="decoder", mask="inference")
-
-  def __post_init__(self):
-    for name in ("base", "quantization"):
-      _check(
-        getattr(self, name).trains == "all",
-        f"stages.{name}.trains",
-        getattr(self, name).trains,
-        "'all': there is no selector yet",
-      )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,9 +97,6 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   parts = config.train.accumulate
 
   def part_loss(params, step, part):
-    if how.trains == "selector":  # saves the passes back that nothing asks for
-      held = jax.lax.stop_gradient(params)
-      params = {**held, "selector": params["selector"]}
     images, indices = part
     step_key = jax.random.fold_in(root, step)
     keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(indices)

@@ -22,7 +22,6 @@ def _where(holds: Callable[[str, str], bool]) -> Callable[[Any], Any]:
 
 
 _is_kernel = _where(lambda _, name: name == "kernel")
-_is_selector = _where(lambda part, _: part == "selector")
 # The few parameters beside those of the base model.
 _is_added = _where(lambda part, _: part in ("quantizer", "selector", "density"))
 _is_table = _where(lambda _, name: name in ("qv", "iqv", "gamma"))
@@ -48,8 +47,7 @@ def optimizer(
   """Adam or SOAP, after clipping by the global norm where that is configured.
 
   Steps are relative to their size for QV, IQV and gamma, which are factors and
-  differ tenfold between levels. SOAP is for kernels; the rest keeps Adam. What
-  a stage does not train has no moments.
+  differ tenfold between levels. SOAP is for kernels; the rest keeps Adam.
   """
   scaling = optax.scale_by_adam()
   if config.optim.method == "soap":
@@ -63,11 +61,7 @@ def optimizer(
   parts.append(optax.masked(_relative(), _is_table))
   if config.optim.clip_norm:
     parts.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
-  chain = optax.chain(*parts)
-  if getattr(config.stages, stage.name).trains == "all":
-    return chain
-  groups = {True: chain, False: optax.set_to_zero()}
-  return optax.multi_transform(groups, _is_selector)
+  return optax.chain(*parts)
 
 
 def _relative() -> optax.GradientTransformation:
