@@ -32,6 +32,7 @@ def get_config():
   config.optim.lr = 3e-4
   config.optim.ema_decay = 0.998
   config.train.lmbda_first = 0.00075
+  config.train.lmbda_last = 0.096
   config.train.checkpoint_every = 100
   config.train.validate_every = 500
   return config

@@ -31,5 +31,6 @@ def get_config():
   config.optim.final_lr_fraction = 0.03
   config.optim.ema_decay = 0.998
   config.train.lmbda_first = 0.00137
+  config.train.lmbda_last = 0.17536
   config.train.checkpoint_every = 100
   return config

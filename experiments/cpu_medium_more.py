@@ -25,5 +25,6 @@ def get_config():
   config.optim.lr = 2e-4
   config.optim.ema_decay = 0.995
   config.train.lmbda_first = 0.00075
+  config.train.lmbda_last = 0.096
   config.train.checkpoint_every = 100
   return config

@@ -36,5 +36,6 @@ def get_config():
   config.optim.final_lr_fraction = 0.05
   config.optim.ema_decay = 0.998
   config.train.lmbda_first = 0.00115
+  config.train.lmbda_last = 0.1472
   config.train.checkpoint_every = 100
   return config

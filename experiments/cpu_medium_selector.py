@@ -32,5 +32,6 @@ def get_config():
   config.optim.final_lr_fraction = 0.03
   config.optim.ema_decay = 0.98
   config.train.lmbda_first = 0.00115
+  config.train.lmbda_last = 0.1472
   config.train.checkpoint_every = 100
   return config

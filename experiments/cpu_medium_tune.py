@@ -13,6 +13,7 @@ there, with the rates still high:
     sclc export --workdir runs/tune -o tune.sclcm
     sclc train --config experiments/cpu_medium_tune.py --workdir runs/tune_2 \
       --config.init_from tune.sclcm --config.train.lmbda_first 0.00075 \
+      --config.train.lmbda_last 0.096 \
       --config.stages.selective.steps 260 --config.data.source folder:PHOTOS
     sclc export --workdir runs/tune_2 -o tune_2.sclcm
 """
@@ -29,6 +30,7 @@ def get_config():
   config.optim.lr = 1e-4
   config.optim.added_lr_factor = 15.0
   config.train.lmbda_first = 0.0009
+  config.train.lmbda_last = 0.1152
   config.train.log_every = 25
   config.train.checkpoint_every = 100
   return config

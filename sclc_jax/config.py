@@ -219,11 +219,12 @@ class TrainConfig:
 
   Attributes:
     distortion: `mse` (on the 0..255 scale), or `ms_ssim` (1 - MS-SSIM).
-    lmbda_first: Lagrange weight of level 1 for `mse`; it doubles with each
-      level.
+    lmbda_first: Lagrange weight of level 1 for `mse`.
+    lmbda_last: that of the top level; geometric in between. The paper's double
+      with each of its eight levels, as these do.
     ms_ssim_lmbda_first: Lagrange weight of level 1 for `ms_ssim`.
-    ms_ssim_lmbda_last: that of the top level; geometric in between. The
-      authors' are not published; these are the commonly used ones.
+    ms_ssim_lmbda_last: that of the top level. The authors' are not published;
+      these are the commonly used ones.
     levels_per_image: 0 for all levels in every step (the paper), else how many
       are drawn.
     accumulate: parts that each device's batch is worked off in; less memory,
@@ -238,6 +239,7 @@ class TrainConfig:
   precision: str = "float32"
   levels_per_image: int = 0
   lmbda_first: float = 0.0015625
+  lmbda_last: float = 0.2
   ms_ssim_lmbda_first: float = 2.40
   ms_ssim_lmbda_last: float = 220.0
   log_every: int = 50
@@ -256,9 +258,13 @@ class TrainConfig:
       self.distortion,
       "'mse' or 'ms_ssim'",
     )
-    for key in ("lmbda_first", "ms_ssim_lmbda_first", "ms_ssim_lmbda_last"):
-      value = getattr(self, key)
-      _check(value > 0, f"train.{key}", value, "positive")
+    for first, last in (
+      ("lmbda_first", "lmbda_last"),
+      ("ms_ssim_lmbda_first", "ms_ssim_lmbda_last"),
+    ):
+      low, high = getattr(self, first), getattr(self, last)
+      _check(low > 0, f"train.{first}", low, "positive")
+      _check(high > low, f"train.{last}", high, f"above {first} ({low})")
     _check(
       self.precision in ("float32", "bfloat16"),
       "train.precision",

@@ -1,4 +1,4 @@
-"""The .sclcm file: a trained model frozen for coding, in safetensors.
+"""The .sclcm file: a trained model frozen for coding.
 
 Float parameters (float16), the integer control path, integer tables of z (and
 of y where they are the model's own), the config and a fingerprint. A pure
@@ -33,7 +33,6 @@ from sclc_jax.codec.control import (
   build_control_path,
   interpolate,
 )
-from sclc_jax.codec.images import write_whole
 from sclc_jax.codec.range_coder import RangeTables
 from sclc_jax.codec.tables import (
   SCALES,
@@ -41,16 +40,26 @@ from sclc_jax.codec.tables import (
   build_mixture_tables,
   gaussian_tables,
 )
+from sclc_jax.codec.tensor_file import (
+  DamagedTensorsError,
+  read_about,
+  read_tensors,
+  write_tensors,
+)
 from sclc_jax.config import ModelConfig, from_dict
 from sclc_jax.models.context import TAPS
 
-VERSION = 2  # with tables of y of its own; else 1 is written
+VERSION = 3  # 1 and 2 were not packed, 2 has tables of y of its own
 DEFAULT_MODEL = "cpu-medium"
 _FIRST_KEYS = frozenset(
   ("base", "N", "M", "levels", "adaptive", "selective", "init",
    "importance_bias", "table_init")
 )  # fmt: skip
 _TAIL = 2.0**-10  # mass of z left to the escape code, each side
+# Large kernels are rounded to steps of about this part of each channel's root
+# mean square, in powers of two, so that a file packs better.
+_KERNEL_STEP = 2.0**-6.5
+_LARGE_KERNEL = 2**16  # elements
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +145,7 @@ def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
   from sclc_jax.models.variable_rate import VariableRate
 
   flat = {
-    path: np.asarray(value, np.float32).astype(np.float16)
+    path: _round_kernel(np.asarray(value, np.float32)).astype(np.float16)
     for path, value in _flatten(params, "params").items()
   }
   for path, value in flat.items():
@@ -185,6 +194,17 @@ def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
   return _with_fingerprint(
     CodecModel(config, params, control, z_tables, steps, b"", context, own)
   )
+
+
+def _round_kernel(value: np.ndarray) -> np.ndarray:
+  """A large kernel [H, W, I, O] in its steps; others as they are."""
+  if value.ndim != 4 or value.size < _LARGE_KERNEL:
+    return value
+  rms = np.sqrt(np.mean(np.square(value, dtype=np.float64), (0, 1, 2)))
+  # float16 has no finer steps.
+  wanted = np.maximum(rms * _KERNEL_STEP, 2.0**-24)
+  step = np.exp2(np.round(np.log2(wanted)))
+  return (np.round(value / step) * step).astype(np.float32)
 
 
 def density_tables(config: ModelConfig, params: dict[str, Any]) -> RangeTables:
@@ -264,27 +284,16 @@ def _with_fingerprint(model: CodecModel) -> CodecModel:
 
 def save_model(model: CodecModel, path: str | os.PathLike) -> None:
   """Writes an .sclcm file, whole or not at all."""
-  import safetensors.numpy
-
-  metadata = {
-    "sclcm": json.dumps(
-      {
-        "version": 1 if model.fitted is None else VERSION,
-        "fingerprint": model.fingerprint.hex(),
-        "model": _described(model.config),
-      },
-      sort_keys=True,
-    )
+  about = {
+    "version": VERSION,
+    "fingerprint": model.fingerprint.hex(),
+    "model": _described(model.config),
   }
-  # safetensors writes the buffer as it lies.
-  tensors = {k: np.array(v, order="C") for k, v in _tensors(model).items()}
-  write_whole(path, safetensors.numpy.save(tensors, metadata))
+  write_tensors(path, about, _tensors(model))
 
 
 def read_model(path: str | os.PathLike) -> CodecModel:
   """Reads an .sclcm file; ValueError where it is missing or damaged."""
-  import safetensors
-
   path = pathlib.Path(path)
   if not path.is_file():
     raise ValueError(
@@ -292,19 +301,18 @@ def read_model(path: str | os.PathLike) -> CodecModel:
       "'sclc export' makes one from a training run."
     )
   try:
-    with safetensors.safe_open(str(path), "numpy") as file:
-      meta = json.loads((file.metadata() or {})["sclcm"])
-      tensors = {name: file.get_tensor(name) for name in file.keys()}
+    meta = read_about(path)
     if meta["version"] > VERSION:
       raise ValueError(
         f"{path} has model format {meta['version']}, this program reads up "
         f"to {VERSION}; update sclc_jax."
       )
     config = from_dict(meta["model"], ModelConfig)
+    tensors = read_tensors(path)
     if _fingerprint(config, tensors).hex() != meta["fingerprint"]:
       raise KeyError("fingerprint")
     return _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
-  except (safetensors.SafetensorError, KeyError, TypeError, OSError) as error:
+  except (DamagedTensorsError, KeyError, TypeError) as error:
     raise ValueError(
       f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "
       "copy or export it again."
@@ -409,12 +417,8 @@ def shipped_models() -> dict[str, pathlib.Path]:
 
 def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
   """Name and model of the shipped one that has this fingerprint, if any."""
-  import safetensors
-
   for name, path in shipped_models().items():
-    with safetensors.safe_open(str(path), "numpy") as file:
-      meta = json.loads(file.metadata()["sclcm"])
-    if meta["fingerprint"] == fingerprint.hex():
+    if read_about(path)["fingerprint"] == fingerprint.hex():
       return name, read_model(path)
   return None
 

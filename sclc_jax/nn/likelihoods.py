@@ -80,6 +80,17 @@ class ScaleMixture(nn.Module):
     )
 
 
+def matrix_start(width: float, outputs: int, layers: int = 4) -> float:
+  """What the matrices of `EntropyBottleneck` start with, all of one.
+
+  Args:
+    width: of the density.
+    outputs: of the layer.
+    layers: how many there are.
+  """
+  return math.log(math.expm1(width ** (-1 / layers) / outputs))
+
+
 class EntropyBottleneck(nn.Module):
   """Fully factorised learned density per channel (1802.01436, appendix 6.1).
 
@@ -97,10 +108,9 @@ class EntropyBottleneck(nn.Module):
 
   def setup(self):
     widths = (1, *self.filters, 1)
-    scale = self.init_scale ** (1 / (len(self.filters) + 1))
     layers = []
     for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:])):
-      start = math.log(math.expm1(1 / scale / outputs))
+      start = matrix_start(self.init_scale, outputs, len(widths) - 1)
       shape = (self.channels, outputs, inputs)
       matrix = self.param(f"matrix_{i}", nn.initializers.constant(start), shape)
       bias = self.param(

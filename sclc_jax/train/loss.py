@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sclc_jax.config import ExperimentConfig, TrainConfig
 from sclc_jax.models.variable_rate import VariableRate
@@ -13,11 +14,11 @@ from sclc_jax.train.sums import sum_in_turn
 
 def lagrange_weights(config: TrainConfig, levels: int) -> jax.Array:
   """lmbda of each level [L], geometric; see `config.TrainConfig`."""
-  steps = jnp.arange(levels)
   if config.distortion == "mse":
-    return config.lmbda_first * 2.0**steps
-  first, last = config.ms_ssim_lmbda_first, config.ms_ssim_lmbda_last
-  return first * (last / first) ** (steps / (levels - 1))
+    first, last = config.lmbda_first, config.lmbda_last
+  else:
+    first, last = config.ms_ssim_lmbda_first, config.ms_ssim_lmbda_last
+  return jnp.asarray(np.geomspace(first, last, levels), jnp.float32)
 
 
 def draw_levels(

@@ -67,7 +67,7 @@ def test_a_decoder_written_from_the_page_finds_the_same_symbols(path):
 
 
 @pytest.mark.parametrize("unselected", ["mean", "zero"])
-@pytest.mark.parametrize("base", (*BASES, "fitted"))
+@pytest.mark.parametrize("base", (*BASES, "fitted", "packed"))
 def test_wild_latents_under_a_quality_map_decode_as_the_page_says(
   base, unselected
 ):

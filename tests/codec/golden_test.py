@@ -19,7 +19,7 @@ import skimage.data
 from sclc_jax.codec import bitstream
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.images import load_photo, png_bytes
-from sclc_jax.codec.model_file import read_model
+from sclc_jax.codec.model_file import CodecModel, read_model
 from sclc_jax.config import BASES
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -47,7 +47,7 @@ def symbols_digest(codec: Codec, data: bytes) -> str:
 def test_every_format_version_has_its_files():
   folders = {str(path.parent.relative_to(GOLDEN)) for path in FILES}
   versions = [f"v{i}" for i in range(1, bitstream.VERSION + 1)]
-  others = [f"v1/{name}" for name in (*BASES[1:], "fitted")]
+  others = [f"v1/{name}" for name in (*BASES[1:], "fitted", "packed")]
   assert folders == {*versions, *others}
 
 
@@ -125,14 +125,31 @@ def _write_base(base: str) -> None:
 
 
 def _write_fitted() -> None:
-  from sclc_jax.codec.model_file import save_model
   from sclc_jax.codec.table_fit import fit_tables
 
   photo = skimage.data.astronaut()[:128, 160:320]
   model, _ = fit_tables(golden_codec(GOLDEN / "v1").model, [photo])
-  folder = GOLDEN / "v1" / "fitted"
+  _write_model("fitted", model)
+
+
+def _write_packed() -> None:
+  from sclc_jax.codec.model_file import freeze
+  from sclc_jax.config import ModelConfig
+
+  config = ModelConfig(
+    N=8, M=12, init="wavelet", table_init="geometric", density="mixture",
+    mask_threshold=0.3,
+  )  # fmt: skip
+  _write_model("packed", freeze(config, _random_params(config)))
+
+
+def _write_model(name: str, model: CodecModel) -> None:
+  from sclc_jax.codec.model_file import save_model
+
+  folder = GOLDEN / "v1" / name
   folder.mkdir()
   save_model(model, folder / "model.sclcm")
+  photo = skimage.data.astronaut()[:128, 160:320]
   noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
   _write(
     folder,
@@ -175,6 +192,8 @@ def _write(folder: pathlib.Path, images: dict[str, tuple]) -> None:
 if __name__ == "__main__":
   if sys.argv[1:] == ["fitted"]:
     _write_fitted()
+  elif sys.argv[1:] == ["packed"]:
+    _write_packed()
   elif len(sys.argv) > 1:
     _write_base(sys.argv[1])
   else:

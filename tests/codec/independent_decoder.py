@@ -210,19 +210,36 @@ def read_model(data):
   """Tensors of an .sclcm file by name, and the configuration.
 
   Args:
-    data: its bytes (safetensors).
+    data: its bytes.
   """
   start = 8 + int.from_bytes(data[:8], "little")
   header = json.loads(data[8:start])
-  kinds = {"I16": "<i2", "I32": "<i4", "I64": "<i8", "F32": "<f4", "F16": "<f2"}
+  kinds = {
+    "I16": "<i2", "I32": "<i4", "I64": "<i8", "F32": "<f4", "F16": "<f2",
+    "U8": "u1",
+  }  # fmt: skip
+  about = json.loads(header.pop("__metadata__")["sclcm"])
   tensors = {}
-  for name, about in header.items():
-    if name != "__metadata__":
-      first, last = about["data_offsets"]
-      raw = np.frombuffer(data[start + first : start + last],
-                          kinds[about["dtype"]])  # fmt: skip
-      tensors[name] = raw.reshape(about["shape"])
-  return tensors, json.loads(header["__metadata__"]["sclcm"])["model"]
+  for name, entry in header.items():
+    first, last = entry["data_offsets"]
+    raw = np.frombuffer(data[start + first : start + last],
+                        kinds[entry["dtype"]])  # fmt: skip
+    tensors[name] = raw.reshape(entry["shape"])
+  if about["version"] >= 3:
+    tensors = {
+      name: _whole_numbers(tensors[name].tobytes(), *layout)
+      for name, layout in about["tensors"].items()
+    }
+  return tensors, about["model"]
+
+
+def _whole_numbers(packed, kind, shape):
+  planes, size = zlib.decompress(packed), int(kind[2:])
+  count = len(planes) // size
+  data = bytearray(len(planes))
+  for k in range(size):
+    data[k::size] = planes[k * count : (k + 1) * count]
+  return np.frombuffer(bytes(data), kind).reshape(shape)
 
 
 def _inflate(data):

@@ -21,7 +21,7 @@ def test_one_update_trains_every_parameter_and_lowers_the_loss(base):
   keys = jax.random.split(jax.random.key(1), 1)
   levels = jnp.array([[1]])
 
-  lmbdas = lagrange_weights(TrainConfig(lmbda_first=0.01), 3)
+  lmbdas = lagrange_weights(TrainConfig(lmbda_first=0.01, lmbda_last=0.04), 3)
 
   @jax.jit
   def update(params):
@@ -61,7 +61,7 @@ def _grads(base, rounding, mask="drawn"):
   last["kernel"] = 20 * last["kernel"]  # so that z does not round to 0
   image = skimage.data.astronaut()[None, :64, 128:192]
   keys = jax.random.split(jax.random.key(1), 1)
-  lmbdas = lagrange_weights(TrainConfig(lmbda_first=0.01), 3)
+  lmbdas = lagrange_weights(TrainConfig(lmbda_first=0.01, lmbda_last=0.04), 3)
 
   def loss(params):
     levels = jnp.array([[1]])

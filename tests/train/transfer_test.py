@@ -55,6 +55,15 @@ def test_a_narrow_model_goes_on_inside_a_wide_one(wide):
     np.testing.assert_allclose(wide_z, bits_z, rtol=1e-5)
 
 
+def test_what_is_added_to_z_costs_little():
+  old = init_params(_NARROW, 1)
+  wide = dataclasses.replace(_NARROW, N=8)
+  _, bits_z = _pass(_NARROW, old)
+  _, wide_z = _pass(wide, merge(init_params(wide, 3), old))
+  _, fresh_z = _pass(wide, init_params(wide, 3))
+  assert 0 < wide_z - bits_z < (fresh_z - bits_z) / 2
+
+
 def test_what_is_added_can_be_learned():
   params = merge(init_params(_WIDE, 3), _jostled(_NARROW))
 

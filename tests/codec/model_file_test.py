@@ -1,0 +1,47 @@
+import jax
+import numpy as np
+import pytest
+
+from sclc_jax.codec.model_file import freeze, read_model, save_model
+from sclc_jax.config import ModelConfig
+from sclc_jax.models.variable_rate import init_params
+
+
+@pytest.fixture(scope="module")
+def wide():
+  """A model with kernels large enough to be rounded, and its parameters."""
+  config = ModelConfig(N=52, M=12, init="wavelet", table_init="geometric")
+  params = jax.tree.map(np.array, init_params(config, 0))
+  kernel = params["base"]["hyper_synthesis"]["conv_0"]["kernel"]
+  kernel[..., 0] = 0
+  kernel[..., 1] *= 1e-7
+  return freeze(config, params), params
+
+
+def test_large_kernels_are_whole_steps_of_each_channel(wide):
+  model, params = wide
+  rounded = 0
+  for path, old in jax.tree_util.tree_leaves_with_path(params):
+    new = model.params
+    for key in path:
+      new = new[key.key]
+    if old.ndim < 4 or old.size < 2**16:
+      np.testing.assert_array_equal(new, old.astype(np.float16))
+      continue
+    rounded += 1
+    for channel in range(old.shape[-1]):
+      was, now = old[..., channel], new[..., channel].astype(np.float64)
+      step = max(np.sqrt(np.mean(was.astype(np.float64) ** 2)) / 64, 2.0**-24)
+      assert np.abs(now - was).max() <= step / 2 + np.abs(was).max() * 2.0**-11
+      finest = max(step / 2, 2.0**-24)
+      whole = now / 2.0 ** np.ceil(np.log2(finest))
+      np.testing.assert_array_equal(whole, np.round(whole))
+  assert rounded == 8
+
+
+def test_it_comes_back_as_it_was_frozen(wide, tmp_path):
+  model, _ = wide
+  save_model(model, tmp_path / "m.sclcm")
+  read = read_model(tmp_path / "m.sclcm")
+  assert read.fingerprint == model.fingerprint
+  jax.tree.map(np.testing.assert_array_equal, read.params, model.params)
