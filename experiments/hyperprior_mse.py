@@ -3,7 +3,7 @@
     sclc train --config experiments/hyperprior_mse.py --workdir runs/full \
       --config.data.source folder:PHOTOS
 
-Not trained so far; no accelerator was at hand. Planned for about 25 minutes of
+Not run so far, as no accelerator was at hand. Planned for about 25 minutes of
 one NVIDIA H200 at 40 % of its bfloat16 rate, which is 600,000 one-level steps
 of batch 8; the steps below are half of that, at batch 16. Expect less than the
 paper's curve (Kodak: 0.152 bpp at 27.96 dB to 1.683 bpp at 40.47 dB), whose
@@ -11,11 +11,12 @@ schedule has 7,000,000 base steps and 1,200,000 all-level steps of batch 8 for
 each of the other stages.
 
 Departures from the paper's schedule, and why:
-- It starts from `cpu-medium` (N=128, M=320), which goes on inside the wider
-  model (sclc_jax/train/transfer.py), and so needs no base stage.
+- It begins with all levels: the wavelet start is a codec already, and its
+  tables are those of high-rate theory. `cpu-medium` is no start, as its bands
+  hold back the high rates (hyperprior_mse_cpu.py).
 - The importance map starts with everything selected; with a random start the
   first masks drop elements that carry the picture, and a short run does not
-  recover. Neither does one that starts from the masks of a narrower model.
+  recover.
 - One sampled level an image: the gradient of the sum over levels, without
   bias, for an eighth of the synthesis.
 - A density of y whose shape is learned, rounded latents for the synthesis, and
@@ -32,7 +33,6 @@ from sclc_jax.recipes import gpu_config_dict
 
 def get_config():
   config = gpu_config_dict()
-  config.init_from = "cpu-medium"
   config.stages.base.steps = 0
   config.stages.quantization.steps = 100_000
   config.stages.quantization.rounding = "mixed"

@@ -58,7 +58,7 @@ _FIRST_KEYS = frozenset(
 _TAIL = 2.0**-10  # mass of z left to the escape code, each side
 # Large kernels are rounded to steps of about this part of each channel's root
 # mean square, in powers of two, so that a file packs better.
-_KERNEL_STEP = 2.0**-6.5
+_KERNEL_STEP = 2.0**-5.5
 _LARGE_KERNEL = 2**16  # elements
 
 

@@ -3,8 +3,12 @@
 From Xavier noise a transform needs many thousand steps before it beats a
 linear transform codec. Started as one, every step improves on it. Each stage
 splits every channel into its 2x2 Hadamard sub-bands and keeps as many as the
-width allows, the most energetic first under a separable AR(1) image model
-with correlation 0.95 and colour planes of energies 1, 0.06 and 0.02.
+width allows, the most energetic first under a separable AR(1) image model:
+colour planes of energies 1, 0.06 and 0.02, and correlations 0.85, 0.95 and 0.95
+of neighbours. Which bands are kept matters long after: what the 320 channels of
+16x16 pixels cannot hold is a mean squared error of 9.5 on 12 photographs here
+(KLT 6.7), and was 29.6 with 0.95 for all planes, which gave chroma 128 of them;
+a model so started still lost 26.9 after 7 hours.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ _COLOUR = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt(
   np.array([[3.0], [2.0], [6.0]])
 )
 _COLOUR_ENERGY = (1.0, 0.06, 0.02)
-_CORRELATION = 0.95
+_CORRELATION = (0.85, 0.95, 0.95)
 _NOISE = 0.05  # of Xavier's, breaks the symmetry of the unused taps
 
 
@@ -35,7 +39,7 @@ class _Band:
     energy = _COLOUR_ENERGY[self.colour]
     for taps in (self.rows, self.columns):
       n = np.arange(len(taps))
-      covariance = _CORRELATION ** np.abs(n[:, None] - n)
+      covariance = _CORRELATION[self.colour] ** np.abs(n[:, None] - n)
       energy *= np.array(taps) @ covariance @ np.array(taps)
     return float(energy)
 

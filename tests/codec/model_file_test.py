@@ -31,7 +31,7 @@ def test_large_kernels_are_whole_steps_of_each_channel(wide):
     rounded += 1
     for channel in range(old.shape[-1]):
       was, now = old[..., channel], new[..., channel].astype(np.float64)
-      step = max(np.sqrt(np.mean(was.astype(np.float64) ** 2)) / 64, 2.0**-24)
+      step = max(np.sqrt(np.mean(was.astype(np.float64) ** 2)) / 32, 2.0**-24)
       assert np.abs(now - was).max() <= step / 2 + np.abs(was).max() * 2.0**-11
       finest = max(step / 2, 2.0**-24)
       whole = now / 2.0 ** np.ceil(np.log2(finest))
