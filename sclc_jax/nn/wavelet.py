@@ -6,9 +6,9 @@ splits every channel into its 2x2 Hadamard sub-bands and keeps as many as the
 width allows, the most energetic first under a separable AR(1) image model:
 colour planes of energies 1, 0.06 and 0.02, and correlations 0.85, 0.95 and 0.95
 of neighbours. Which bands are kept matters long after: what the 320 channels of
-16x16 pixels cannot hold is a mean squared error of 9.5 on 12 photographs here
-(KLT 6.7), and was 29.6 with 0.95 for all planes, which gave chroma 128 of them;
-a model so started still lost 26.9 after 7 hours.
+16x16 pixels cannot hold is a mean squared error of 9.6 on 12 photographs here
+(KLT 6.6), and was 29.6 with 0.95 for all planes, which gave chroma 128 of them;
+a model so started still lost 27.0 after 6 hours (experiments/bench/floor.py).
 """
 
 from __future__ import annotations

@@ -1,0 +1,102 @@
+"""What y cannot hold: the squared error that stays without any rounding.
+
+    python experiments/bench/floor.py --images PHOTOS --fit TRAINING_PHOTOS \
+      [--model M]
+
+Per model, at its top level: the mean squared error as coded, and where the
+synthesis gets y unrounded and all of it; how many channels of y_hat are 0 at
+every position of all images. Beside it what linear transforms of 16x16 pixels
+lose to as many channels: the KLT of the training photographs, and the bands of
+the wavelet start (sclc_jax/nn/wavelet.py). Images are cut to multiples of 64.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import tqdm
+
+from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.images import find_images, load_image
+from sclc_jax.codec.model_file import find_model
+from sclc_jax.models.variable_rate import VariableRate
+from sclc_jax.nn import wavelet
+
+_SIDE = 16
+_BLOCKS = 600  # at most, of a training photograph
+
+
+def _blocks(image: np.ndarray) -> np.ndarray:
+  """[n, 768] float32 of an image whose sides are multiples of 16."""
+  h, w, _ = image.shape
+  cut = image.reshape(h // _SIDE, _SIDE, w // _SIDE, _SIDE, 3)
+  cut = cut.transpose(0, 2, 1, 3, 4).reshape(-1, 3 * _SIDE**2)
+  return cut.astype(np.float32) - 127.5
+
+
+def _cut(image: np.ndarray, side: int) -> np.ndarray:
+  h, w, _ = image.shape
+  return image[: h // side * side, : w // side * side]
+
+
+def _klt(paths: list, channels: int) -> np.ndarray:
+  """[768, channels], orthonormal."""
+  covariance = np.zeros((3 * _SIDE**2,) * 2)
+  for path in tqdm.tqdm(paths, desc="KLT", leave=False):
+    blocks = _blocks(_cut(load_image(path), _SIDE))
+    blocks = blocks[:: max(1, len(blocks) // _BLOCKS)]
+    covariance += blocks.T @ blocks
+  vectors = np.linalg.eigh(covariance)[1][:, ::-1]
+  return vectors[:, :channels].astype(np.float32)
+
+
+def _start(N: int, M: int) -> np.ndarray:
+  """The wavelet start without its GDN, as `_klt`."""
+  rows = np.eye(3 * _SIDE**2, dtype=np.float32)
+  y = rows.reshape(-1, _SIDE, _SIDE, 3)
+  for kernel in wavelet.cascade(N, M)[0]:
+    n, side, _, channels = y.shape
+    squares = y.reshape(n, side // 2, 2, side // 2, 2, channels)
+    y = np.einsum("niajbc,abco->nijo", squares, kernel[1:3, 1:3])
+  return y.reshape(len(rows), M) / np.prod(wavelet.GAINS)
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--images", required=True)
+  parser.add_argument("--fit", required=True)
+  parser.add_argument("--model")
+  args = parser.parse_args()
+  model = find_model(args.model)
+  N, M = model.config.N, model.config.M
+  codec, floats = Codec(model), VariableRate(model.config)
+  step, inverse = model.steps[:, -1]
+  linear = {
+    "klt": _klt(find_images(args.fit), M), "wavelet_start": _start(N, M)
+  }  # fmt: skip
+  errors, used = [], np.zeros(M, bool)
+  for path in tqdm.tqdm(find_images(args.images), desc="images", leave=False):
+    image = _cut(load_image(path), 64)
+    analysis = codec.analyse(image)
+    used |= np.any(codec.y_hat(analysis, model.top_quality) != 0, (0, 1))
+    coded = codec.reconstruct(analysis, model.top_quality)
+    whole = floats.apply(
+      {"params": model.params},
+      (analysis.y / step * inverse)[None],
+      method="synthesis",
+    )
+    whole = np.clip((np.asarray(whole[0], np.float64) + 1) * 127.5, 0, 255)
+    row = [np.mean((found - image.astype(float)) ** 2)
+           for found in (coded, whole)]  # fmt: skip
+    blocks = _blocks(image)
+    for basis in linear.values():
+      row.append(np.mean((blocks - blocks @ basis @ basis.T) ** 2))
+    errors.append(row)
+  for name, error in zip(("coded", "unrounded", *linear), np.mean(errors, 0)):
+    print(f"mse_{name:<14s} {error:8.2f}")
+  print(f"channels_always_0  {M - used.sum()} of {M}")
+
+
+if __name__ == "__main__":
+  main()
