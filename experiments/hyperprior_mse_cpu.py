@@ -14,8 +14,9 @@ most), for 1.6 times its time of coding: too little to ship
 Width was not what was missing. Of the squared error of 30.2 at level 8 on the
 held-out photographs 26.9 stays without any rounding, 116 of the 320 channels of
 y are always 0, and a KLT of as many channels of 16x16 pixels loses 6.6
-(experiments/bench/floor.py). Both models began with a wavelet start that kept 192 luma bands of 256; training did
-not find the others. The start now keeps 255 (sclc_jax/nn/wavelet.py).
+(experiments/bench/floor.py). Both models began with a wavelet start that kept
+192 luma bands of 256; training did not find the others. The start now keeps 255
+(sclc_jax/nn/wavelet.py).
 """
 
 from sclc_jax.recipes import cpu_config_dict
