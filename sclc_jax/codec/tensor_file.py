@@ -25,11 +25,13 @@ class DamagedTensorsError(ValueError):
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _opened(path: str | os.PathLike) -> Iterator[tuple[Any, dict[str, Any]]]:
+  """(file, what describes its arrays and their layout)."""
   import safetensors
 
   try:
-    yield
+    with safetensors.safe_open(str(path), "numpy") as file:
+      yield file, json.loads((file.metadata() or {})[_KEY])
   except (
     safetensors.SafetensorError, json.JSONDecodeError, KeyError, OSError,
     OverflowError, TypeError, zlib.error,
@@ -58,11 +60,8 @@ def write_tensors(
 
 def read_about(path: str | os.PathLike) -> dict[str, Any]:
   """What describes the arrays; errors as `read_tensors`."""
-  import safetensors
-
-  with _reading(), safetensors.safe_open(str(path), "numpy") as file:
-    about = json.loads((file.metadata() or {})[_KEY])
-  about.pop("tensors", None)
+  with _opened(path) as (_, about):
+    about.pop("tensors", None)
   return about
 
 
@@ -72,11 +71,9 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
   Raises:
     DamagedTensorsError: the file is missing, damaged or another.
   """
-  import safetensors
-
-  with _reading(), safetensors.safe_open(str(path), "numpy") as file:
+  with _opened(path) as (file, about):
     tensors = {name: file.get_tensor(name) for name in file.keys()}
-    layout = json.loads((file.metadata() or {})[_KEY]).get("tensors")
+    layout = about.get("tensors")
     if layout is None:  # the first versions have arrays as they are
       return tensors
     return {
