@@ -355,6 +355,8 @@ class ExperimentConfig:
     init_parts: what is taken from it: `all`, the `base` model without
       quantizer and selector, or its `transforms` alone (analysis and
       synthesis), which all base models share.
+    init_revive: the channels of y that are dead there start again, as a
+      transform of what the model cannot show (`train.revive`).
     model: what is built.
     stages: how long each stage takes.
     optim: the optimiser.
@@ -365,6 +367,7 @@ class ExperimentConfig:
   seed: int = 0
   init_from: str = ""
   init_parts: str = "all"
+  init_revive: bool = False
   model: ModelConfig = ModelConfig()
   stages: StagesConfig = StagesConfig()
   optim: OptimConfig = OptimConfig()
@@ -385,6 +388,12 @@ class ExperimentConfig:
       "init_parts",
       self.init_parts,
       "'all' where init_from is not set",
+    )
+    _check(
+      bool(self.init_from) or not self.init_revive,
+      "init_revive",
+      self.init_revive,
+      "false where init_from is not set",
     )
     if self.train.distortion == "ms_ssim":
       _check(

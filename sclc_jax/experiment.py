@@ -7,10 +7,12 @@ import json
 import math
 import os
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from sclc_jax.config import (
+  STAGES,
   ExperimentConfig,
   ModelConfig,
   from_config_dict,
@@ -78,13 +80,47 @@ def run(
   """Trains, or resumes, an experiment; returns the step reached."""
   from sclc_jax.train.loop import train
 
-  params = initial_params(config.init_from, config.init_parts)
+  def params():
+    found = initial_params(config.init_from, config.init_parts)
+    return _revived(config, found) if config.init_revive else found
+
   validator = make_validator(config)
   batches, resident = open_data(config)
   return train(
     config, workdir, batches, stop_at=stop_at, initial_params=params,
     resident=resident, validator=validator, quiet=quiet,
   )  # fmt: skip
+
+
+def _revived(config: ExperimentConfig, params: Any) -> Any:
+  """Initial parameters in which no channel of y is dead."""
+  from sclc_jax.models.variable_rate import init_params
+  from sclc_jax.train.data import make_batches, open_images
+  from sclc_jax.train.revive import CROPS, revive
+  from sclc_jax.train.transfer import merge
+
+  data = config.data
+  images = open_images(data.source, data.crop_size, 0)
+  crops = next(
+    make_batches(
+      images,
+      crop_size=data.crop_size,
+      batch_size=CROPS,
+      seed=config.seed,
+      max_downscale=data.max_downscale,
+    )
+  )
+  model = stage_model(config, STAGES[-1])
+  fresh = init_params(model, config.seed)
+  params, done = revive(
+    model, merge(fresh, params), crops, config.train.lmbda_last
+  )
+  print(
+    f"{done.channels} channels of y start again: mean squared error without "
+    f"rounding {done.before:.2f}, now {done.after:.2f}",
+    file=sys.stderr,
+  )
+  return params
 
 
 def open_data(config: ExperimentConfig):

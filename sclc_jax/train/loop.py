@@ -208,7 +208,7 @@ def train(
   batches: Batches,
   *,
   stop_at: int | None = None,
-  initial_params: Any | None = None,
+  initial_params: Callable[[], Any] | None = None,
   resident: Resident | None = None,
   validator: Validator | None = None,
   quiet: bool = False,
@@ -222,7 +222,8 @@ def train(
       `resident` makes them from.
     stop_at: saves and ends at this step (counted over all stages), or at the
       end of the call of `train.steps_per_dispatch` steps that it lies in.
-    initial_params: parameters that the first stage starts from.
+    initial_params: gives the parameters that the first stage starts from;
+      not called where none is left to start.
     resident: data in device memory.
     validator: called every `train.validate_every` steps and at the end of each
       stage, by the first process.
@@ -273,7 +274,8 @@ def train(
     stop=_Stop(),
   )
   # A later stage takes its parts from there too, where they are.
-  params = carried = initial_params or {}
+  begins = initial_params is not None and step <= plan[-1].start
+  params = carried = (initial_params() or {}) if begins else {}
   state = None
   try:
     for stage in plan:

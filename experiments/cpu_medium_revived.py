@@ -1,0 +1,37 @@
+"""`cpu-medium` with its dead channels at work again, a little wider.
+
+    sclc train --config experiments/cpu_medium_revived.py \
+      --workdir runs/revived --config.data.source folder:PHOTOS
+    sclc export --workdir runs/revived -o revived.sclcm
+
+116 of the 320 channels of y of `cpu-medium` are always 0. They start again as
+a transform of the residual that it leaves (sclc_jax/train/revive.py), by way of
+the 32 hidden channels that N=160 adds. All but the selector trains on under
+the masks of inference; a decoder stage follows. About an hour on two CPU cores.
+"""
+
+from sclc_jax.recipes import cpu_config_dict
+
+
+def get_config():
+  config = cpu_config_dict(N=160, M=320)
+  config.init_from = "cpu-medium"
+  config.init_revive = True
+  config.model.mask_threshold = 0.3
+  config.model.rate_weight = 0.04
+  config.stages.base.steps = 0
+  config.stages.quantization.steps = 1  # its parts come from init_from
+  config.stages.quantization.rounding = "mixed"
+  config.stages.selective.steps = 1150
+  config.stages.selective.rounding = "mixed"
+  config.stages.selective.mask = "inference"
+  config.stages.decoder.steps = 350
+  config.stages.decoder.lr = 1e-4
+  config.optim.method = "soap"
+  config.optim.lr = 1.5e-4
+  config.optim.final_lr_fraction = 0.03
+  config.optim.ema_decay = 0.995
+  config.train.lmbda_first = 0.00137
+  config.train.lmbda_last = 0.2
+  config.train.checkpoint_every = 100
+  return config
