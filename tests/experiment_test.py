@@ -1,12 +1,15 @@
+import copy
 import dataclasses
 
 import jax
 import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
 
-from sclc_jax.codec.model_file import save_model
+from sclc_jax.codec.model_file import freeze, save_model
 from sclc_jax.config import from_dict
-from sclc_jax.experiment import initial_params
+from sclc_jax.experiment import initial_params, load_checkpoint, run
 from sclc_jax.train.loop import new_state
 from sclc_jax.train.stages import stages
 
@@ -66,3 +69,38 @@ def test_another_base_takes_the_transforms_and_refuses_the_rest(
   )
   with pytest.raises(ValueError, match="init_parts is 'transforms'"):
     new_state(config, stage, initial_params(str(tmp_path / "m.sclcm"), "base"))
+
+
+def _with_dead_channel(model):
+  params = copy.deepcopy(model.params)
+  layer = params["base"]["analysis"]["conv_3"]
+  layer["kernel"] = np.array(layer["kernel"])
+  layer["kernel"][..., 0] = 0
+  return freeze(model.config, params)
+
+
+def test_a_run_gives_new_work_to_what_is_dead_where_it_starts(
+  tiny_model, tmp_path, capsys
+):
+  save_model(_with_dead_channel(tiny_model), tmp_path / "m.sclcm")
+  Image.fromarray(skimage.data.astronaut()[:192, :192]).save(
+    tmp_path / "photo.png"
+  )
+  config = dataclasses.replace(
+    _config(tiny_model), init_from=str(tmp_path / "m.sclcm"), init_revive=True
+  )
+  data = dataclasses.replace(
+    config.data, source=f"folder:{tmp_path}", crop_size=64, batch_size=2
+  )
+  config = dataclasses.replace(config, data=data)
+  assert run(config, tmp_path / "run", quiet=True) == 2
+  assert "start again" in capsys.readouterr().err
+  base = load_checkpoint(tmp_path / "run")[1]["base"]
+  # Adam's first steps of 5e-5 alone would not get there.
+  assert np.abs(base["analysis"]["conv_3"]["kernel"][..., 0]).max() > 0.01
+
+
+def test_nothing_is_revived_where_nothing_was_trained(tiny_model):
+  values = dataclasses.asdict(_config(tiny_model)) | {"init_revive": True}
+  with pytest.raises(ValueError, match="init_revive.*init_from is not set"):
+    from_dict(values)

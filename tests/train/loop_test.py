@@ -76,6 +76,19 @@ def test_resumed_run_equals_an_unbroken_one(unbroken, tmp_path, stops):
   assert log == (unbroken / "log.csv").read_text()
 
 
+def test_a_run_in_its_last_stage_does_not_ask_what_it_started_from(tmp_path):
+  def unavailable():
+    raise AssertionError("asked")
+
+  with pytest.raises(AssertionError, match="asked"):
+    train(_CONFIG, tmp_path / "new", _batches, initial_params=unavailable)
+  train(_CONFIG, tmp_path, _batches, stop_at=7, quiet=True)
+  step = train(
+    _CONFIG, tmp_path, _batches, initial_params=unavailable, quiet=True
+  )
+  assert step == 8
+
+
 def test_soap_resumes_exactly_and_spares_the_tables(tmp_path):
   parts = dataclasses.asdict(_base_only())
   parts["optim"]["method"] = "soap"
