@@ -82,7 +82,7 @@ def run(
 
   def params():
     found = initial_params(config.init_from, config.init_parts)
-    return _revived(config, found) if config.init_revive else found
+    return _revived(config, found, quiet) if config.init_revive else found
 
   validator = make_validator(config)
   batches, resident = open_data(config)
@@ -92,9 +92,10 @@ def run(
   )  # fmt: skip
 
 
-def _revived(config: ExperimentConfig, params: Any) -> Any:
-  """Initial parameters in which no channel of y is dead."""
+def _revived(config: ExperimentConfig, params: Any, quiet: bool) -> Any:
+  """Initial parameters whose dead channels of y have new work."""
   from sclc_jax.models.variable_rate import init_params
+  from sclc_jax.train import parallel
   from sclc_jax.train.data import make_batches, open_images
   from sclc_jax.train.revive import CROPS, revive
   from sclc_jax.train.transfer import merge
@@ -111,15 +112,17 @@ def _revived(config: ExperimentConfig, params: Any) -> Any:
     )
   )
   model = stage_model(config, STAGES[-1])
-  fresh = init_params(model, config.seed)
+  wide = merge(init_params(model, config.seed), params)
+  quiet = quiet or not parallel.is_first_process()
   params, done = revive(
-    model, merge(fresh, params), crops, config.train.lmbda_last
+    model, wide, crops, config.train.lmbda_last, quiet=quiet
   )
-  print(
-    f"{done.channels} channels of y start again: mean squared error without "
-    f"rounding {done.before:.2f}, now {done.after:.2f}",
-    file=sys.stderr,
-  )
+  if not quiet:
+    print(
+      f"{done.channels} channels of y start again: mean squared error without "
+      f"rounding {done.before:.2f}, now {done.after:.2f}",
+      file=sys.stderr,
+    )
   return params
 
 

@@ -93,7 +93,7 @@ def test_a_run_gives_new_work_to_what_is_dead_where_it_starts(
     config.data, source=f"folder:{tmp_path}", crop_size=64, batch_size=2
   )
   config = dataclasses.replace(config, data=data)
-  assert run(config, tmp_path / "run", quiet=True) == 2
+  assert run(config, tmp_path / "run") == 2
   assert "start again" in capsys.readouterr().err
   base = load_checkpoint(tmp_path / "run")[1]["base"]
   # Adam's first steps of 5e-5 alone would not get there.

@@ -12,12 +12,14 @@ solved for by linear algebra; training goes on from there.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tqdm
 
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
@@ -55,7 +57,12 @@ class Revival:
 
 
 def revive(
-  config: ModelConfig, params: Any, crops: np.ndarray, lmbda: float
+  config: ModelConfig,
+  params: Any,
+  crops: np.ndarray,
+  lmbda: float,
+  *,
+  quiet: bool = True,
 ) -> tuple[Any, Revival]:
   """Parameters with which the dead channels of y carry the residual.
 
@@ -66,6 +73,7 @@ def revive(
     lmbda: Lagrange weight of the top level. It sets the step there as theory
       has it for high rates, step^2 / 12 = D = 3 / (2 ln 2 lmbda), with 3 as
       the rate is by pixels and D by samples.
+    quiet: no progress bar.
 
   Returns:
     Parameters of the same shapes, and what was gained. What the other channels
@@ -91,7 +99,7 @@ def revive(
   hidden = [min(config.N // 4, n) for n in _HIDDEN]
   dead = dead[: 4 * hidden[-1]]  # more could not differ
   before = model.error(params)
-  ways = _least_missed(model, params, hidden)
+  ways = _least_missed(model, params, hidden, quiet)
   _release(params["base"], ways, dead)
   freed = model.error(params)
 
@@ -199,9 +207,13 @@ def _hidden_layers(base: Any, part: str, stage: int) -> tuple[Any, Any, Any]:
 
 
 def _least_missed(
-  model: _Unrounded, params: Any, counts: list[int]
+  model: _Unrounded, params: Any, counts: list[int], quiet: bool
 ) -> dict[str, list[np.ndarray]]:
   """Hidden channels without which the error grows least, by part and stage."""
+  bar = tqdm.tqdm(
+    desc="revive", unit="channel", file=sys.stderr, disable=quiet,
+    total=2 * len(counts) * params["base"]["analysis"]["conv_0"]["bias"].size,
+  )  # fmt: skip
 
   def without(layer: dict[str, np.ndarray], channel: int) -> float:
     kept = {key: leaf[..., channel].copy() for key, leaf in layer.items()}
@@ -210,14 +222,16 @@ def _least_missed(
     error = model.probe(params)
     for key, leaf in layer.items():
       leaf[..., channel] = kept[key]
+    bar.update()
     return error
 
   found: dict[str, list[np.ndarray]] = {"analysis": [], "synthesis": []}
-  for part, stages in found.items():
-    for stage, count in enumerate(counts):
-      layer = _hidden_layers(params["base"], part, stage)[0]
-      errors = [without(layer, c) for c in range(layer["bias"].size)]
-      stages.append(np.sort(np.argsort(errors, kind="stable")[:count]))
+  with bar:
+    for part, stages in found.items():
+      for stage, count in enumerate(counts):
+        layer = _hidden_layers(params["base"], part, stage)[0]
+        errors = [without(layer, c) for c in range(layer["bias"].size)]
+        stages.append(np.sort(np.argsort(errors, kind="stable")[:count]))
   return found
 
 
