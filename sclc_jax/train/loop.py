@@ -249,6 +249,9 @@ def train(
       f"train.accumulate is {config.train.accumulate}, which does not divide "
       f"the {share} examples of a device."
     )
+  # A later stage takes its parts from there too, where they are.
+  begins = initial_params is not None and step <= plan[-1].start
+  params = carried = (initial_params() or {}) if begins else {}
   workdir.mkdir(parents=True, exist_ok=True)
   last = min(plan[-1].stop, stop_at or plan[-1].stop)
   first = parallel.is_first_process()
@@ -273,9 +276,6 @@ def train(
     ),
     stop=_Stop(),
   )
-  # A later stage takes its parts from there too, where they are.
-  begins = initial_params is not None and step <= plan[-1].start
-  params = carried = (initial_params() or {}) if begins else {}
   state = None
   try:
     for stage in plan:
