@@ -1,4 +1,4 @@
-"""`cpu-medium` with its dead channels at work again, a little wider; not shipped.
+"""`cpu-medium` with its dead channels revived, a little wider; not shipped.
 
     sclc train --config experiments/cpu_medium_revived.py \
       --workdir runs/revived --config.data.source folder:PHOTOS
@@ -6,9 +6,9 @@
 
 116 of the 320 channels of y of `cpu-medium` are always 0. They start again as
 a transform of the residual that it leaves (sclc_jax/train/revive.py), by way of
-the 32 hidden channels that N=160 adds: without rounding, the squared error of 48
-training crops falls from 14.2 to 9.9. All but the selector then trains on under
-the masks of inference, and a decoder stage follows: 53 minutes.
+the 32 hidden channels that N=160 adds: without rounding, the squared error of
+48 training crops falls from 14.2 to 9.9. All but the selector then trains on
+under the masks of inference, and a decoder stage follows: 53 minutes.
 
 Kodak, 12 qualities: 0.167 bpp at 27.51 dB to 1.765 at 39.09, against
 `cpu-medium` -0.5 % in BD-rate by PSNR and +3.2 % by MS-SSIM. It gains 0.56 dB
