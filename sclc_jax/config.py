@@ -222,6 +222,10 @@ class TrainConfig:
     lmbda_first: Lagrange weight of level 1 for `mse`.
     lmbda_last: that of the top level; geometric in between. The paper's double
       with each of its eight levels, as these do.
+    level_balance: each level's loss counts lmbda ** -level_balance times, in
+      the mean once. At 0 (the paper's) the top level outweighs the others; a
+      model's rate grows by about lmbda ** 0.45, so that at 0.45 a percent of it
+      counts alike at all levels, as BD-rate counts.
     ms_ssim_lmbda_first: Lagrange weight of level 1 for `ms_ssim`.
     ms_ssim_lmbda_last: that of the top level. The authors' are not published;
       these are the commonly used ones.
@@ -240,6 +244,7 @@ class TrainConfig:
   levels_per_image: int = 0
   lmbda_first: float = 0.0015625
   lmbda_last: float = 0.2
+  level_balance: float = 0.0
   ms_ssim_lmbda_first: float = 2.40
   ms_ssim_lmbda_last: float = 220.0
   log_every: int = 50
@@ -283,6 +288,12 @@ class TrainConfig:
       "train.checkpoint_every",
       self.checkpoint_every,
       "positive",
+    )
+    _check(
+      0 <= self.level_balance <= 1,
+      "train.level_balance",
+      self.level_balance,
+      "in [0, 1]",
     )
     dispatch = self.steps_per_dispatch
     _check(dispatch >= 1, "train.steps_per_dispatch", dispatch, "positive")

@@ -53,8 +53,9 @@ def main() -> None:
     @jax.jit
     def measure(crop, key, module=module):
       _, sums = rate_distortion(
-        module, model.params, crop[None], levels, key[None], jnp.ones(count)
-      )
+        module, model.params, crop[None], levels, key[None],
+        *jnp.ones((2, count)),
+      )  # fmt: skip
       return sums["bpp"], sums["mse"]
 
     keys = jax.random.split(jax.random.key(0), len(crops))

@@ -32,7 +32,12 @@ from sclc_jax.config import (
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog, summarise
-from sclc_jax.train.loss import draw_levels, lagrange_weights, rate_distortion
+from sclc_jax.train.loss import (
+  draw_levels,
+  lagrange_weights,
+  level_weights,
+  rate_distortion,
+)
 from sclc_jax.train.optim import optimizer, schedule
 from sclc_jax.train.stages import Stage, stages
 from sclc_jax.train.sums import sum_in_turn
@@ -88,6 +93,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   )
   tx = optimizer(config, stage)
   lmbdas = lagrange_weights(config.train, config.model.levels)
+  weights = level_weights(config.train, config.model.levels)
   # Not by name: TensorFlow registers a bfloat16 of its own under it.
   dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[
     config.train.precision
@@ -102,7 +108,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(indices)
     levels = draw_levels(config, model.config.adaptive, keys)
     loss, sums = rate_distortion(
-      model, params, images, levels, keys, lmbdas, dtype,
+      model, params, images, levels, keys, lmbdas, weights, dtype,
       config.train.distortion,
     )  # fmt: skip
     return loss / parts, sums

@@ -21,6 +21,16 @@ def lagrange_weights(config: TrainConfig, levels: int) -> jax.Array:
   return jnp.asarray(np.geomspace(first, last, levels), jnp.float32)
 
 
+def level_weights(config: TrainConfig, levels: int) -> jax.Array:
+  """How much the loss of each level counts [L], 1 in the mean.
+
+  See `train.level_balance` of `config.TrainConfig`.
+  """
+  lmbdas = np.asarray(lagrange_weights(config, levels), np.float64)
+  weights = lmbdas**-config.level_balance
+  return jnp.asarray(weights / weights.mean(), jnp.float32)
+
+
 def draw_levels(
   config: ExperimentConfig, adaptive: bool, keys: jax.Array
 ) -> jax.Array:
@@ -55,10 +65,11 @@ def rate_distortion(
   levels: jax.Array,
   keys: jax.Array,
   lmbdas: jax.Array,
+  weights: jax.Array,
   dtype=jnp.float32,
   distortion: str = "mse",
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-  """sum over levels of lmbda * distortion + bpp, averaged over the batch.
+  """sum over levels of w (lmbda * distortion + bpp), the batch's average.
 
   Args:
     model: what is trained.
@@ -66,7 +77,8 @@ def rate_distortion(
     images: [B, H, W, 3] uint8.
     levels: [K, B]; where K < L, the sum is scaled by L / K (unbiased).
     keys: [B], one per example.
-    lmbdas: [L].
+    lmbdas: [L], from `lagrange_weights`.
+    weights: [L], from `level_weights`.
     dtype: of the transforms' computation.
     distortion: `mse`, or `ms_ssim`: 1 - MS-SSIM.
 
@@ -78,7 +90,7 @@ def rate_distortion(
   x_255 = images.astype(jnp.float32)
   x = x_255 / 127.5 - 1.0
   distinct = lmbdas.shape[0] if model.config.adaptive else 1
-  weight = distinct / levels.shape[0]
+  weights = weights * (distinct / levels.shape[0])
 
   def apply(params, *args, method: str):
     return model.apply({"params": params}, *args, method=method)
@@ -96,7 +108,7 @@ def rate_distortion(
       values["ms_ssim"] = ms_ssim(x_255, x_255 + error)
       lost = 1 - values["ms_ssim"]
     values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
-    return weight * jnp.mean(lmbdas[level] * lost + bpp), values
+    return jnp.mean(weights[level] * (lmbdas[level] * lost + bpp)), values
 
   drawn = levels, jnp.arange(levels.shape[0])
   args = params, shared, bits_z

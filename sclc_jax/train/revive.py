@@ -261,6 +261,10 @@ def _copy_steps(tables: dict[str, np.ndarray], dead: np.ndarray) -> None:
     table[:, dead] = np.median(live, 1, keepdims=True)
 
 
+def _with_ridge(matrix: np.ndarray) -> np.ndarray:
+  return matrix + _RIDGE * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
+
+
 def _transform(
   xx: np.ndarray, rx: np.ndarray, widths: tuple[int, ...]
 ) -> dict[str, list[np.ndarray]]:
@@ -280,7 +284,7 @@ def _transform(
     Taps of `analysis` and `synthesis`, four of [2, 2, I, O] each, where I is
     the image's side in both.
   """
-  xx = xx + _RIDGE * np.trace(xx) / len(xx) * np.eye(len(xx))
+  xx = _with_ridge(xx)
   predicted = rx @ np.linalg.solve(xx, rx.T)
   stages = []
   cells, channels = _SIDE, 3
@@ -315,8 +319,7 @@ def _predict_scales(
     scales = np.sqrt(np.pi / 2) * np.abs(y[..., channels])
     inner = inner + np.float64(inputs.T @ inputs)
     across = across + np.float64(inputs.T @ scales.reshape(len(inputs), -1))
-  inner = inner + _RIDGE * np.trace(inner) / len(inner) * np.eye(len(inner))
-  weights = np.linalg.solve(inner, across)
+  weights = np.linalg.solve(_with_ridge(inner), across)
   layer = params["base"]["hyper_synthesis"]["conv_2"]
   layer["kernel"][1, 1][:, channels] = weights[:-1]
   layer["bias"][channels] = weights[-1]

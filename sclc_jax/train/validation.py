@@ -12,7 +12,7 @@ from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import ExperimentConfig, ModelConfig, stage_model
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import TrainingLog
-from sclc_jax.train.loss import lagrange_weights
+from sclc_jax.train.loss import lagrange_weights, level_weights
 
 # (model, parameters) to a row a quality: `quality`, `bytes`, `bpp`, `psnr_db`
 # and `distortion`, what the loss weighs against bpp.
@@ -62,12 +62,14 @@ class Validation:
     score = 0.0
     if log is not None:
       rows = self._validator(stage_model(self._config, stage), params)
-      lmbdas = lagrange_weights(self._config.train, self._config.model.levels)
-      losses = [
-        float(lmbdas[round(row["quality"]) - 1]) * row["distortion"]
-        + row["bpp"]
-        for row in rows
-      ]
+      config, levels = self._config.train, self._config.model.levels
+      lmbdas = np.asarray(lagrange_weights(config, levels))
+      weights = np.asarray(level_weights(config, levels))
+      losses = []
+      for row in rows:
+        q = round(row["quality"]) - 1
+        lost = lmbdas[q] * row["distortion"] + row["bpp"]
+        losses.append(weights[q] * lost)
       score = float(np.mean(losses))
       for row in rows:
         kept = {key: row[key] for key in ("quality", "bytes", "bpp", "psnr_db")}

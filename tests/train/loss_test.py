@@ -1,13 +1,20 @@
 import csv
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
 
-from sclc_jax.config import TrainConfig, from_dict
+from sclc_jax.config import ModelConfig, TrainConfig, from_dict
+from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train.data import make_batches
 from sclc_jax.train.loop import train
-from sclc_jax.train.loss import lagrange_weights
+from sclc_jax.train.loss import (
+  lagrange_weights,
+  level_weights,
+  rate_distortion,
+)
 
 _CONFIG = from_dict(
   {
@@ -26,6 +33,31 @@ def test_weights_are_the_paper_s_and_the_commonly_used():
   common = [2.40, 4.58, 8.73, 16.64, 31.73, 60.50, 115.37, 220.00]
   found = lagrange_weights(TrainConfig(distortion="ms_ssim"), 8)
   np.testing.assert_allclose(found, common, atol=0.006)
+
+
+def test_levels_count_alike_unless_they_are_balanced():
+  np.testing.assert_array_equal(level_weights(TrainConfig(), 8), np.ones(8))
+  weights = np.asarray(level_weights(TrainConfig(level_balance=0.45), 8))
+  np.testing.assert_allclose(weights.mean(), 1, rtol=1e-6)
+  np.testing.assert_allclose(weights[:-1] / weights[1:], 2**0.45, rtol=1e-5)
+
+
+def test_a_balance_that_would_turn_the_levels_round_is_named():
+  with pytest.raises(ValueError, match=r"level_balance must be in \[0, 1\]"):
+    TrainConfig(level_balance=1.5)
+
+
+def test_the_loss_counts_each_level_by_its_weight():
+  config = ModelConfig(N=2, M=2, levels=2, init="wavelet")
+  params = init_params(config, 0)
+  image = skimage.data.astronaut()[None, :64, :64]
+  levels, keys = jnp.array([[0], [1]]), jax.random.split(jax.random.key(1), 1)
+  lmbdas, weights = jnp.array([0.01, 0.04]), jnp.array([1.5, 0.5])
+  loss, sums = rate_distortion(
+    VariableRate(config), params, image, levels, keys, lmbdas, weights
+  )
+  each = lmbdas * sums["mse"] + sums["bpp"]
+  np.testing.assert_allclose(loss, np.sum(weights * each), rtol=1e-5)
 
 
 def test_crops_too_small_for_ms_ssim_are_named():
