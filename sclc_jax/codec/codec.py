@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -15,10 +13,8 @@ from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
 from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
+from sclc_jax.codec.stacks import in_stacks, thread_pool
 from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
-from sclc_jax.cpus import cpu_count
-
-_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +54,6 @@ class Symbols:
   index: np.ndarray
   y: np.ndarray
   y_hat: np.ndarray
-
-
-def _pool() -> concurrent.futures.ThreadPoolExecutor:
-  """For what is not in the transforms: coding, reading, writing."""
-  return concurrent.futures.ThreadPoolExecutor(min(8, cpu_count()))
 
 
 class Codec:
@@ -304,7 +295,7 @@ class Codec:
       return np.stack([padded(without_alpha(images[i])) for i in indexes])
 
     shapes = [grid(*image.shape[:2]) for image in images]
-    return self._many("analysis", shapes, stack, one)
+    return in_stacks(self.transforms, "analysis", shapes, stack, one)
 
   def decompress_many(self, files: Iterable[bytes]) -> list[np.ndarray]:
     """`decompress` for each file, several in flight.
@@ -313,7 +304,7 @@ class Codec:
     differ by 1 of 255 from those of `decompress`.
     """
     files = list(files)
-    with _pool() as pool:
+    with thread_pool() as pool:
       decoded = list(pool.map(self._decoded, files))
 
     def one(index: int, pixels: np.ndarray | None) -> np.ndarray:
@@ -329,40 +320,7 @@ class Codec:
       return np.stack([decoded[i][2] for i in indexes])
 
     shapes = [y_hat.shape[:2] for _, _, y_hat in decoded]
-    return self._many("synthesis", shapes, stack, one)
-
-  def _many(
-    self,
-    method: str,
-    shapes: list[tuple[int, int]],
-    stack: Callable[[list[int]], np.ndarray],
-    one: Callable[[int, np.ndarray | None], _T],
-  ) -> list[_T]:
-    """Runs a transform on stacks of equal grids, and `one` in threads.
-
-    Args:
-      method: of the model.
-      shapes: grid of y of each item.
-      stack: inputs of some items, stacked.
-      one: takes an item, and its output, None where it goes alone.
-    """
-    groups: dict[tuple[int, int], list[int]] = {}
-    for index, shape in enumerate(shapes):
-      groups.setdefault(shape, []).append(index)
-    futures = {}
-    with _pool() as pool:
-      for (rows, columns), group in groups.items():
-        count = self.transforms.stack_size(len(group), rows * columns)
-        for start in range(0, len(group), count):
-          part = group[start : start + count]
-          if count == 1:
-            outputs = [None]
-          else:  # the same shape for the last of them: one compilation
-            full = part + part[-1:] * (count - len(part))
-            outputs = self.transforms.run(method, stack(full))
-          for index, output in zip(part, outputs):
-            futures[index] = pool.submit(one, index, output)
-    return [futures[index].result() for index in range(len(shapes))]
+    return in_stacks(self.transforms, "synthesis", shapes, stack, one)
 
   def info(self, data: bytes) -> dict:
     """What a file holds; decodes z, not y."""
