@@ -16,7 +16,7 @@ from sclc_jax.commands import (
   inspect,
   train,
 )
-from sclc_jax.commands.common import Failure, report, versions
+from sclc_jax.commands.common import Failure, check_device, report, versions
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,12 +67,10 @@ def _set_up(args) -> None:
 
     name = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}[device]
     jax.config.update("jax_platforms", name)
-    try:
-      jax.devices()
-    except RuntimeError as error:
-      raise ValueError(
-        f"there is no {device} here ({error}); use --device cpu."
-      ) from None
+    # A cluster has to be joined before anything asks for devices.
+    if not (getattr(args, "distributed", False) or
+            getattr(args, "coordinator", None)):  # fmt: skip
+      check_device(device)
 
 
 # Commands that compile the transforms anew for every size of image.

@@ -408,6 +408,12 @@ class ExperimentConfig:
     )
     if self.train.distortion == "ms_ssim":
       _check(
+        not self.init_revive,
+        "init_revive",
+        self.init_revive,
+        "false for train.distortion 'ms_ssim': its steps are set by MSE",
+      )
+      _check(
         self.data.crop_size >= _MS_SSIM_MIN_CROP,
         "data.crop_size",
         self.data.crop_size,

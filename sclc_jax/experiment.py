@@ -117,6 +117,8 @@ def _revived(config: ExperimentConfig, params: Any, quiet: bool) -> Any:
   params, done = revive(
     model, wide, crops, config.train.lmbda_last, quiet=quiet
   )
+  # Unlike CPUs may sort and solve unlike; replicas have to be equal.
+  params = parallel.from_first_process(params)
   if not quiet:
     print(
       f"{done.channels} channels of y start again: mean squared error without "

@@ -77,6 +77,23 @@ def test_globs_and_folders_are_walked_in_order(folder, capsys, photo):
   assert _run("compress", "no*.png") == 1 and "no*.png" in _error(capsys)
 
 
+def test_what_a_folder_gives_goes_to_a_folder_even_if_it_is_one_file(
+  folder, capsys, photo
+):
+  (folder / "album").mkdir()
+  Image.fromarray(photo).save("album/a.png")
+  assert _run("compress", "album", "-o", "small", "--model", "m.sclcm") == 0
+  assert _run("compress", "b.p?g", "-o", "small", "--model", "m.sclcm") == 0
+  assert _run("compress", "b.png", "-o", "new/", "--model", "m.sclcm") == 0
+  found = sorted(str(p) for p in folder.rglob("*.sclc"))
+  names = ["new/b.sclc", "small/a.sclc", "small/b.sclc"]
+  assert found == [str(folder / name) for name in names]
+  capsys.readouterr()
+  assert _run("compress", "album", "-o", "m.sclcm", "--model", "m.sclcm") == 1
+  assert "is a file" in _error(capsys)
+  assert (folder / "m.sclcm").stat().st_size > 1000
+
+
 def test_one_output_name_for_two_inputs_is_an_error_for_the_second(
   folder, capsys, photo
 ):

@@ -304,22 +304,23 @@ class Codec:
     differ by 1 of 255 from those of `decompress`.
     """
     files = list(files)
-    with thread_pool() as pool:
-      decoded = list(pool.map(self._decoded, files))
+    headers = [bitstream.unpack(data)[0] for data in files]
+    alphas: dict[int, np.ndarray | None] = {}  # of those in stacks
 
     def one(index: int, pixels: np.ndarray | None) -> np.ndarray:
-      header, alpha, y_hat = decoded[index]
-      size = (header.height, header.width, header.colour)
       if pixels is None:
-        image = self.transforms.synthesis(y_hat, *size)
-      else:
-        image = cropped(pixels, *size)
+        return self.decompress(files[index])
+      header, alpha = headers[index], alphas[index]
+      image = cropped(pixels, header.height, header.width, header.colour)
       return image if alpha is None else np.dstack([image, alpha])
 
     def stack(indexes: list[int]) -> np.ndarray:
-      return np.stack([decoded[i][2] for i in indexes])
+      with thread_pool() as pool:
+        decoded = list(pool.map(self._decoded, (files[i] for i in indexes)))
+      alphas.update((i, alpha) for i, (_, alpha, _) in zip(indexes, decoded))
+      return np.stack([y_hat for *_, y_hat in decoded])
 
-    shapes = [y_hat.shape[:2] for _, _, y_hat in decoded]
+    shapes = [grid(header.height, header.width) for header in headers]
     return in_stacks(self.transforms, "synthesis", shapes, stack, one)
 
   def info(self, data: bytes) -> dict:
@@ -371,12 +372,12 @@ class Codec:
     self._check_quality(quality)
     if np.ndim(quality) == 0:
       return self.quality_step(float(quality)), None
-    grid = quality_map.resample(np.asarray(quality), height, width)
-    grid = np.clip(grid, 1, self.model.top_quality)
-    low, high = (self.quality_step(float(f(grid))) for f in (np.min, np.max))
+    squares = quality_map.resample(np.asarray(quality), height, width)
+    squares = np.clip(squares, 1, self.model.top_quality)
+    low, high = (self.quality_step(float(f(squares))) for f in (np.min, np.max))
     if low == high:
       return high, None
-    share = ((grid - 1) * STEPS_PER_LEVEL - low) / (high - low)
+    share = ((squares - 1) * STEPS_PER_LEVEL - low) / (high - low)
     values = np.clip(np.round(share * quality_map.TOP), 0, quality_map.TOP)
     return high, quality_map.QualityMap(values.astype(np.int32), low, high)
 

@@ -41,7 +41,8 @@ def in_stacks(
   groups: dict[tuple[int, int], list[int]] = {}
   for index, shape in enumerate(shapes):
     groups.setdefault(shape, []).append(index)
-  futures = {}
+  futures: dict[int, concurrent.futures.Future[_T]] = {}
+  before: list[concurrent.futures.Future[_T]] = []
   with thread_pool() as pool:
     for (rows, columns), group in groups.items():
       count = transforms.stack_size(len(group), rows * columns)
@@ -54,4 +55,7 @@ def in_stacks(
           outputs = transforms.run(method, stack(full))
         for index, output in zip(part, outputs):
           futures[index] = pool.submit(one, index, output)
+        # No more than two stacks of outputs wait for the threads.
+        concurrent.futures.wait(before)
+        before = [futures[index] for index in part] if count > 1 else []
   return [futures[index].result() for index in range(len(shapes))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 import threading
@@ -64,12 +65,9 @@ def _compress(args) -> None:
   inputs = walk(args.inputs, SUFFIXES)
   codec = open_codec(args)
   codec.quality_step(args.quality)
-  targets = {
-    kind: value
-    for kind in KINDS
-    if (value := getattr(args, _target_flag(kind))) is not None
-  }
-  quality = _quality(args, bool(targets))
+  wanted = {kind: getattr(args, _target_flag(kind)) for kind in KINDS}
+  kind = next((key for key in KINDS if wanted[key] is not None), None)
+  quality = _quality(args, kind is not None)
 
   def convert(data: bytes, name: str) -> tuple[bytes, int]:
     try:
@@ -84,16 +82,16 @@ def _compress(args) -> None:
 
   def code(photo: Photo, name: str) -> bytes:
     metadata = photo.metadata if args.keep_metadata else None
-    for kind, target in targets.items():
-      hit = compress_to(codec, photo.image, kind, target, metadata)
-      if not args.quiet:
-        note(
-          args,
-          f"{name}: quality {hit.quality:g}, {kind} {hit.value:.6g}, "
-          f"{hit.trials} trials",
-        )
-      return hit.data
-    return codec.compress(photo.image, quality, metadata)
+    if kind is None:
+      return codec.compress(photo.image, quality, metadata)
+    hit = compress_to(codec, photo.image, kind, wanted[kind], metadata)
+    if not args.quiet:
+      note(
+        args,
+        f"{name}: quality {hit.quality:g}, {kind} {hit.value:.6g}, "
+        f"{hit.trials} trials",
+      )
+    return hit.data
 
   _convert(args, inputs, ".sclc", convert)
 
@@ -164,16 +162,25 @@ def _target_flag(kind: str) -> str:
 
 def _outputs(
   args, inputs: list[pathlib.Path], suffix: str
-) -> list[pathlib.Path]:
-  """Output paths; derived names are made by replacing the last extension."""
-  out = pathlib.Path(args.output) if args.output else None
-  if out is not None and len(inputs) == 1 and not out.is_dir():
-    return [out]
-  if out is not None and not out.is_dir():
-    if out.exists():
-      raise ValueError(f"-o {out} is a file, but there are several inputs.")
-    out.mkdir(parents=True)
-  return [(out or p.parent) / (p.stem + suffix) for p in inputs]
+) -> tuple[list[pathlib.Path], bool]:
+  """Output paths, and whether their names are derived.
+
+  Derived names replace the last extension. What `-o` names is a file where one
+  file goes in by its own name, and a folder where there may be several.
+  """
+  if not args.output:
+    return [p.with_suffix(suffix) for p in inputs], True
+  out = pathlib.Path(args.output)
+  single = [*map(pathlib.Path, args.inputs)] == inputs and len(inputs) == 1
+  if single and not out.is_dir() and not args.output.endswith(os.sep):
+    return [out], False
+  if out.exists() and not out.is_dir():
+    raise ValueError(
+      f"-o {out} is a file, where a folder is wanted for what is written; "
+      "name another."
+    )
+  out.mkdir(parents=True, exist_ok=True)
+  return [out / (p.stem + suffix) for p in inputs], True
 
 
 def _convert(args, inputs, suffix: str, convert: Convert) -> None:
@@ -193,10 +200,5 @@ def _convert(args, inputs, suffix: str, convert: Convert) -> None:
     data, _ = convert(inputs[0].read_bytes(), str(inputs[0]))
     sys.stdout.buffer.write(data)
     return
-  outputs = _outputs(args, inputs, suffix)
-  derived = (
-    args.output is None
-    or len(inputs) > 1
-    or (pathlib.Path(args.output).is_dir())
-  )
+  outputs, derived = _outputs(args, inputs, suffix)
   convert_files(args, inputs, outputs, convert, args.force or not derived)

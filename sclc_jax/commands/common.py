@@ -30,6 +30,18 @@ def report(args, error: Exception, name: str = "") -> None:
   tqdm.tqdm.write(f"sclc {args.command}: error: {text}", file=sys.stderr)
 
 
+def check_device(device: str) -> None:
+  """Starts JAX on the devices it is set to; a ValueError names missing ones."""
+  import jax
+
+  try:
+    jax.devices()
+  except RuntimeError as error:
+    raise ValueError(
+      f"there is no {device} here ({error}); use --device cpu."
+    ) from None
+
+
 def note(args, text: str) -> None:
   """One line on stderr about what was done."""
   tqdm.tqdm.write(f"sclc {args.command}: {text}", file=sys.stderr)

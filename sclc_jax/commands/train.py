@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from sclc_jax.commands.common import Add, quality_flag
+from sclc_jax.commands.common import Add, check_device, quality_flag
 
 _EPILOG = "Any further --config.KEY=VALUE replaces a config value."
 
@@ -64,6 +64,8 @@ def _train(args) -> None:
   config = experiment.load_config(args.config, args.overrides)
   if joins:
     parallel.initialize(args.coordinator, args.processes, args.process)
+    if args.device:
+      check_device(args.device)
   step = experiment.run(
     config, args.workdir, stop_at=args.stop_at, quiet=args.quiet
   )

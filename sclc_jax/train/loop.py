@@ -93,7 +93,9 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   )
   tx = optimizer(config, stage)
   lmbdas = lagrange_weights(config.train, config.model.levels)
-  weights = level_weights(config.train, config.model.levels)
+  weights = level_weights(
+    config.train, config.model.levels, model.config.adaptive
+  )
   # Not by name: TensorFlow registers a bfloat16 of its own under it.
   dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[
     config.train.precision
@@ -255,11 +257,11 @@ def train(
       f"train.accumulate is {config.train.accumulate}, which does not divide "
       f"the {share} examples of a device."
     )
+  last = min(plan[-1].stop, stop_at or plan[-1].stop)
   # A later stage takes its parts from there too, where they are.
-  begins = initial_params is not None and step <= plan[-1].start
+  begins = initial_params is not None and step <= plan[-1].start and step < last
   params = carried = (initial_params() or {}) if begins else {}
   workdir.mkdir(parents=True, exist_ok=True)
-  last = min(plan[-1].stop, stop_at or plan[-1].stop)
   first = parallel.is_first_process()
   run = _Run(
     config=config,
@@ -282,24 +284,19 @@ def train(
     ),
     stop=_Stop(),
   )
-  state = None
   try:
     for stage in plan:
-      if step > stage.stop or (step == stage.stop and step < last):
-        if step == stage.stop:  # the next stage starts from this one's end
-          state = restore_state(checkpoints, step, config, stage)
-          params = carried | state["params"]
+      if step >= last or run.stop.asked:
+        break
+      if step > stage.stop:
         continue
       if step > stage.start:
         state = restore_state(checkpoints, step, config, stage)
       else:
         state = new_state(config, stage, params)
-      if step >= last:
-        break
-      state, step = _run_stage(run, stage, state, step, min(last, stage.stop))
-      params = carried | state["params"]
-      if run.stop.asked or step >= last:
-        break
+      if step < stage.stop:
+        state, step = _run_stage(run, stage, state, step, min(last, stage.stop))
+      params = carried | state["params"]  # what the next stage starts from
   finally:
     run.close()
   return step

@@ -12,23 +12,31 @@ from sclc_jax.nn.ms_ssim import ms_ssim
 from sclc_jax.train.sums import sum_in_turn
 
 
-def lagrange_weights(config: TrainConfig, levels: int) -> jax.Array:
+def lagrange_weights(config: TrainConfig, levels: int) -> np.ndarray:
   """lmbda of each level [L], geometric; see `config.TrainConfig`."""
   if config.distortion == "mse":
     first, last = config.lmbda_first, config.lmbda_last
   else:
     first, last = config.ms_ssim_lmbda_first, config.ms_ssim_lmbda_last
-  return jnp.asarray(np.geomspace(first, last, levels), jnp.float32)
+  return np.geomspace(first, last, levels)
 
 
-def level_weights(config: TrainConfig, levels: int) -> jax.Array:
+def level_weights(
+  config: TrainConfig, levels: int, adaptive: bool = True
+) -> np.ndarray:
   """How much the loss of each level counts [L], 1 in the mean.
 
   See `train.level_balance` of `config.TrainConfig`.
+
+  Args:
+    config: of the training.
+    levels: L.
+    adaptive: whether the stage has more than the top level; else all are 1.
   """
-  lmbdas = np.asarray(lagrange_weights(config, levels), np.float64)
-  weights = lmbdas**-config.level_balance
-  return jnp.asarray(weights / weights.mean(), jnp.float32)
+  if not adaptive:
+    return np.ones(levels)
+  weights = lagrange_weights(config, levels) ** -config.level_balance
+  return weights / weights.mean()
 
 
 def draw_levels(
@@ -64,8 +72,8 @@ def rate_distortion(
   images: jax.Array,
   levels: jax.Array,
   keys: jax.Array,
-  lmbdas: jax.Array,
-  weights: jax.Array,
+  lmbdas: np.ndarray,
+  weights: np.ndarray,
   dtype=jnp.float32,
   distortion: str = "mse",
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -90,7 +98,8 @@ def rate_distortion(
   x_255 = images.astype(jnp.float32)
   x = x_255 / 127.5 - 1.0
   distinct = lmbdas.shape[0] if model.config.adaptive else 1
-  weights = weights * (distinct / levels.shape[0])
+  lmbdas = jnp.asarray(lmbdas)
+  weights = jnp.asarray(weights * (distinct / levels.shape[0]))
 
   def apply(params, *args, method: str):
     return model.apply({"params": params}, *args, method=method)

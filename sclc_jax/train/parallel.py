@@ -93,12 +93,11 @@ def replicate(tree: Any) -> Any:
   return copy(local, tree)
 
 
-def from_first_process(value: float) -> float:
-  """The float32 that the first process has; all processes call this."""
-  value = np.float32(value)
+def from_first_process(tree: Any) -> Any:
+  """The arrays that the first process has; all processes call this."""
   if jax.process_count() > 1:
-    value = multihost_utils.broadcast_one_to_all(value)
-  return float(value)
+    return multihost_utils.broadcast_one_to_all(tree)
+  return tree
 
 
 def unreplicate(tree: Any) -> Any:

@@ -22,9 +22,9 @@ Validator = Callable[[ModelConfig, Any], list[dict[str, float]]]
 class Validation:
   """Real rates at intervals; keeps the state of the best one in DIR/best.
 
-  Best is the lowest mean over the qualities of lmbda * distortion + bpp, the
-  training loss on real files; a later stage's is better than any of an earlier
-  one.
+  Best is the lowest mean over the qualities of the training loss on real files,
+  each level weighted as in training; a later stage's is better than any of an
+  earlier one.
   """
 
   def __init__(
@@ -63,8 +63,9 @@ class Validation:
     if log is not None:
       rows = self._validator(stage_model(self._config, stage), params)
       config, levels = self._config.train, self._config.model.levels
-      lmbdas = np.asarray(lagrange_weights(config, levels))
-      weights = np.asarray(level_weights(config, levels))
+      lmbdas = lagrange_weights(config, levels)
+      adaptive = stage_model(self._config, stage).adaptive
+      weights = level_weights(config, levels, adaptive)
       losses = []
       for row in rows:
         q = round(row["quality"]) - 1
@@ -76,7 +77,7 @@ class Validation:
         log.write_validation(
           {"step": step, "stage": stage, **kept, "score": score}
         )
-    score = parallel.from_first_process(score)
+    score = float(parallel.from_first_process(np.float32(score)))
     best = self._best
     if best is None or best["stage"] != stage or score < best["score"]:
       self._best = {**meta, "stage": stage, "score": score}

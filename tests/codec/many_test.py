@@ -38,6 +38,27 @@ def test_stacks_decode_and_differ_by_rounding_alone(
     assert np.abs(difference).max() <= 1
 
 
+def test_files_are_decoded_stack_by_stack(tiny_model, images, monkeypatch):
+  stacks = Codec(tiny_model)
+  data = stacks.compress(images[0], 3)
+  done, seen = [], []
+  symbols, run = stacks.symbols, stacks.transforms.run
+
+  def decode(data):
+    done.append(1)
+    return symbols(data)
+
+  def synthesise(method, x):
+    seen.append(len(done))
+    return run(method, x)
+
+  monkeypatch.setattr(stacks, "symbols", decode)
+  monkeypatch.setattr(stacks.transforms, "run", synthesise)
+  monkeypatch.setattr(stacks.transforms, "stack_size", lambda *_: 2)
+  assert len(stacks.decompress_many([data] * 6)) == 6
+  assert seen == [2, 4, 6]
+
+
 def test_a_bad_one_of_many_is_named(codec, photo):
   with pytest.raises(ValueError, match="float64"):
     codec.compress_many([photo, photo / 255])

@@ -40,6 +40,8 @@ def test_levels_count_alike_unless_they_are_balanced():
   weights = np.asarray(level_weights(TrainConfig(level_balance=0.45), 8))
   np.testing.assert_allclose(weights.mean(), 1, rtol=1e-6)
   np.testing.assert_allclose(weights[:-1] / weights[1:], 2**0.45, rtol=1e-5)
+  top_alone = level_weights(TrainConfig(level_balance=0.45), 8, adaptive=False)
+  np.testing.assert_array_equal(top_alone, np.ones(8))
 
 
 def test_a_balance_that_would_turn_the_levels_round_is_named():

@@ -196,7 +196,9 @@ def test_a_slurm_job_of_one_task_joins_and_goes_on(folder, one_device):
 
 @pytest.mark.parametrize("env", [{}, {"SLURM_JOB_ID": "1"}])  # no srun
 def test_without_a_cluster_one_sentence_tells_how_to_start(folder, env):
-  process = _start(folder, "alone", 1, "--distributed", **env)
+  process = _start(
+    folder, "alone", 1, "--distributed", "--device", "cpu", **env
+  )
   _, errors = process.communicate(timeout=600)
   assert process.returncode == 1 and not (folder / "alone").exists()
   assert "no cluster was found" in errors and "srun" in errors
