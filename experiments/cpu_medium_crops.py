@@ -1,4 +1,4 @@
-"""The medium model on crops of 256x256: what `cpu-medium` ships.
+"""The medium model on crops of 256x256, on the way to `cpu-medium`.
 
     sclc train --config experiments/cpu_medium_crops.py --workdir runs/crops \
       --config.init_from more.sclcm --config.data.source folder:PHOTOS \

@@ -1,4 +1,4 @@
-"""More steps for the medium model: what `cpu-medium` ships.
+"""More steps for the medium model, on the way to `cpu-medium`.
 
     sclc train --config experiments/cpu_medium_more.py --workdir runs/more \
       --config.init_from tune_2.sclcm --config.data.source folder:PHOTOS

@@ -1,13 +1,13 @@
 """The medium model for MS-SSIM: what `cpu-medium-ms-ssim` ships.
 
     sclc train --config experiments/cpu_medium_ms_ssim.py \
-      --workdir runs/ms_ssim --config.data.source folder:PHOTOS
+      --workdir runs/ms_ssim --config.init_from more.sclcm \
+      --config.data.source folder:PHOTOS
 
-Starts from `cpu-medium`, which was trained for MSE; the shipped weights, with
-model.density='normal', from what that was before cpu_medium_crops.py. The
-weights of the levels are geometric from 2.4 to 100 instead of to 220, where
-that model's MS-SSIM and rate trade off at its top level. Crops of 192, the
-smallest whose scales hold a window.
+Starts from what cpu_medium_more.py made, trained for MSE. The weights of the
+levels are geometric from 2.4 to 100 instead of to 220, where that model's MS-
+SSIM and rate trade off at its top level. Crops of 192, the smallest whose
+scales hold a window.
 """
 
 from sclc_jax.recipes import cpu_config_dict
@@ -15,7 +15,7 @@ from sclc_jax.recipes import cpu_config_dict
 
 def get_config():
   config = cpu_config_dict(N=128, M=192)
-  config.init_from = "cpu-medium"
+  config.model.density = "normal"
   config.stages.base.steps = 0
   config.stages.quantization.steps = 600
   config.stages.selective.steps = 400
