@@ -7,8 +7,8 @@
 
 Starts from what cpu_medium_decoder.py made, which goes on inside it. With 192
 channels 34.5 of the mean squared error of 37.9 at level 8 on 12 held-out
-photographs stayed without any rounding; the wavelet start of that time alone lost
-90.0 to 192 channels and 29.9 to 320, at widths N of 128 and 192 alike.
+photographs stayed without any rounding; the wavelet start of that time alone
+lost 90.0 to 192 channels and 29.9 to 320, at widths N of 128 and 192 alike.
 
 Everything is selected here. A run that began with the old masks dropped what
 was added: after 250 steps its loss was 19 % above this one's and 11 % above
