@@ -1,9 +1,9 @@
-"""The wide medium model under its masks: what `cpu-medium` ships.
+"""The wide medium model under its masks: on the way to `cpu-medium`.
 
     sclc train --config experiments/cpu_medium_masked.py \
       --workdir runs/masked --config.init_from selector.sclcm \
       --config.data.source folder:PHOTOS
-    sclc export --workdir runs/masked -o cpu-medium.sclcm
+    sclc export --workdir runs/masked -o masked.sclcm
 
 Starts from what cpu_medium_selector.py made, averaged parameters. All but the
 selector goes on with the masks that will be coded, then the decoder is fitted

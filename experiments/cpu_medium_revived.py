@@ -1,21 +1,22 @@
-"""`cpu-medium` with its dead channels revived, a little wider; not shipped.
+"""The medium model with its dead channels revived, and a little wider.
 
     sclc train --config experiments/cpu_medium_revived.py \
       --workdir runs/revived --config.data.source folder:PHOTOS
     sclc export --workdir runs/revived -o revived.sclcm
 
-116 of the 320 channels of y of `cpu-medium` are always 0. They start again as
-a transform of the residual that it leaves (sclc_jax/train/revive.py), by way of
-the 32 hidden channels that N=160 adds: without rounding, the squared error of
-48 training crops falls from 14.2 to 9.9. All but the selector then trains on
-under the masks of inference, and a decoder stage follows: 53 minutes.
+116 of the 320 channels of y of cpu_medium_masked.py's model are always 0. They
+start again as a transform of the residual that it leaves
+(sclc_jax/train/revive.py), by way of the 32 hidden channels that N=160 adds:
+without rounding, the squared error of 48 training crops falls from 14.2 to 9.9.
+All but the selector then trains on under the masks of inference, and a decoder
+stage follows: 53 minutes.
 
-Kodak, 12 qualities: 0.167 bpp at 27.51 dB to 1.765 at 39.09, against
-`cpu-medium` -0.5 % in BD-rate by PSNR and +3.2 % by MS-SSIM. It gains 0.56 dB
-at 1.54 bpp and loses up to 0.04 dB below 0.8 bpp
-(experiments/results/kodak_cpu_medium_revived.csv, cpu_medium_revived_log.csv).
-Three times the steps at N=192 without revival ended at 37.82 dB and 1.577 bpp
-(hyperprior_mse_cpu.py).
+Kodak, 12 qualities: 0.167 bpp at 27.51 dB to 1.765 at 39.09, against the model
+that it started from -0.5 % in BD-rate by PSNR and +3.2 % by MS-SSIM. It gains
+0.56 dB at 1.54 bpp and loses up to 0.04 dB below 0.8 bpp
+(experiments/results/kodak_cpu_medium_revived.csv, cpu_medium_revived_log.csv);
+cpu_medium_balanced.py goes on from it. Three times the steps at N=192 without
+revival ended at 37.82 dB and 1.577 bpp (hyperprior_mse_cpu.py).
 """
 
 from sclc_jax.recipes import cpu_config_dict
@@ -23,7 +24,7 @@ from sclc_jax.recipes import cpu_config_dict
 
 def get_config():
   config = cpu_config_dict(N=160, M=320)
-  config.init_from = "cpu-medium"
+  config.init_from = "masked.sclcm"
   config.init_revive = True
   config.model.mask_threshold = 0.3
   config.model.rate_weight = 0.04

@@ -1,13 +1,13 @@
-"""The paper's widths on two CPU cores, from `cpu-medium`; not shipped.
+"""The paper's widths on two CPU cores, from the medium model; not shipped.
 
     sclc train --config experiments/hyperprior_mse_cpu.py --workdir runs/full \
       --config.data.source folder:PHOTOS
     sclc export --workdir runs/full -o hyperprior-mse.sclcm
 
-`cpu-medium` (N=128, M=320) goes on inside the wider model
+cpu_medium_masked.py's model (N=128, M=320) goes on inside the wider one
 (sclc_jax/train/transfer.py), and a decoder stage fits what it will see: 1.35
 hours. Kodak, 12 qualities: 0.169 bpp at 27.59 dB to 1.577 at 37.82, BD-rate
--0.4 % against `cpu-medium` (12 held-out photographs -2.4 %, of which one gives
+-0.4 % against that model (12 held-out photographs -2.4 %, of which one gives
 most), for 1.6 times its time of coding: too little to ship
 (experiments/results/kodak_hyperprior_mse.csv, hyperprior_mse_cpu_log.csv).
 
@@ -24,7 +24,7 @@ from sclc_jax.recipes import cpu_config_dict
 
 def get_config():
   config = cpu_config_dict(N=192, M=320)
-  config.init_from = "cpu-medium"
+  config.init_from = "masked.sclcm"
   config.model.mask_threshold = 0.3
   config.model.rate_weight = 0.04
   config.stages.base.steps = 0
