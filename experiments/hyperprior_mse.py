@@ -19,6 +19,8 @@ Departures from the paper's schedule, and why:
   recover.
 - One sampled level an image: the gradient of the sum over levels, without
   bias, for an eighth of the synthesis.
+- All levels count alike, which helped all but the top one on a CPU
+  (cpu_medium_balanced.py).
 - A density of y whose shape is learned, rounded latents for the synthesis, and
   a decoder fitted to what it will see, which gained several percent on a CPU
   (cpu_medium_rounded.py).
@@ -45,6 +47,7 @@ def get_config():
   config.optim.lr = 2e-4
   config.optim.warmup_steps = 1000
   config.optim.ema_decay = 0.999
+  config.train.level_balance = 0.45
   config.train.precision = "bfloat16"
   config.train.steps_per_dispatch = 20
   config.data.batch_size = 16
