@@ -20,28 +20,18 @@ against cpu_medium_masked.py's model (24 crops of the held-out photographs:
 cpu_medium_balanced_log.csv. 2,501 steps, an hour on two CPU cores.
 """
 
-from sclc_jax.recipes import cpu_config_dict
+from sclc_jax.recipes import masked_cpu_config_dict
 
 
 def get_config():
-  config = cpu_config_dict(N=160, M=320)
+  config = masked_cpu_config_dict(N=160)
   config.seed = 3  # crops of its own
-  config.model.mask_threshold = 0.3
-  config.model.rate_weight = 0.04
-  config.stages.base.steps = 0
-  config.stages.quantization.steps = 1  # its parts come from init_from
-  config.stages.quantization.rounding = "mixed"
   config.stages.selective.steps = 2000
-  config.stages.selective.rounding = "mixed"
-  config.stages.selective.mask = "inference"
   config.stages.decoder.steps = 500
   config.stages.decoder.lr = 1e-4
-  config.optim.method = "soap"
   config.optim.lr = 2e-4
-  config.optim.final_lr_fraction = 0.03
   config.optim.ema_decay = 0.995
   config.train.lmbda_first = 0.00137
   config.train.lmbda_last = 0.2
   config.train.level_balance = 0.45
-  config.train.checkpoint_every = 100
   return config

@@ -11,26 +11,16 @@ to what it will see. lmbda is a fifth higher than before, for a range of rates
 of 0.17 to 1.6 bpp.
 """
 
-from sclc_jax.recipes import cpu_config_dict
+from sclc_jax.recipes import masked_cpu_config_dict
 
 
 def get_config():
-  config = cpu_config_dict(N=128, M=320)
-  config.model.mask_threshold = 0.3
-  config.model.rate_weight = 0.04
-  config.stages.base.steps = 0
-  config.stages.quantization.steps = 1  # its parts come from init_from
-  config.stages.quantization.rounding = "mixed"
+  config = masked_cpu_config_dict(N=128)
   config.stages.selective.steps = 5600
-  config.stages.selective.rounding = "mixed"
-  config.stages.selective.mask = "inference"
   config.stages.decoder.steps = 1300
   config.stages.decoder.lr = 1.5e-4
-  config.optim.method = "soap"
   config.optim.lr = 3e-4
-  config.optim.final_lr_fraction = 0.03
   config.optim.ema_decay = 0.998
   config.train.lmbda_first = 0.00137
   config.train.lmbda_last = 0.17536
-  config.train.checkpoint_every = 100
   return config

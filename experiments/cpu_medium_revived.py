@@ -19,28 +19,18 @@ cpu_medium_balanced.py goes on from it. Three times the steps at N=192 without
 revival ended at 37.82 dB and 1.577 bpp (hyperprior_mse_cpu.py).
 """
 
-from sclc_jax.recipes import cpu_config_dict
+from sclc_jax.recipes import masked_cpu_config_dict
 
 
 def get_config():
-  config = cpu_config_dict(N=160, M=320)
+  config = masked_cpu_config_dict(N=160)
   config.init_from = "masked.sclcm"
   config.init_revive = True
-  config.model.mask_threshold = 0.3
-  config.model.rate_weight = 0.04
-  config.stages.base.steps = 0
-  config.stages.quantization.steps = 1  # its parts come from init_from
-  config.stages.quantization.rounding = "mixed"
   config.stages.selective.steps = 1150
-  config.stages.selective.rounding = "mixed"
-  config.stages.selective.mask = "inference"
   config.stages.decoder.steps = 350
   config.stages.decoder.lr = 1e-4
-  config.optim.method = "soap"
   config.optim.lr = 1.5e-4
-  config.optim.final_lr_fraction = 0.03
   config.optim.ema_decay = 0.995
   config.train.lmbda_first = 0.00137
   config.train.lmbda_last = 0.2
-  config.train.checkpoint_every = 100
   return config

@@ -19,27 +19,17 @@ y are always 0, and a KLT of as many channels of 16x16 pixels loses 6.6
 (sclc_jax/nn/wavelet.py).
 """
 
-from sclc_jax.recipes import cpu_config_dict
+from sclc_jax.recipes import masked_cpu_config_dict
 
 
 def get_config():
-  config = cpu_config_dict(N=192, M=320)
+  config = masked_cpu_config_dict(N=192)
   config.init_from = "masked.sclcm"
-  config.model.mask_threshold = 0.3
-  config.model.rate_weight = 0.04
-  config.stages.base.steps = 0
-  config.stages.quantization.steps = 1  # its parts come from init_from
-  config.stages.quantization.rounding = "mixed"
   config.stages.selective.steps = 3500
-  config.stages.selective.rounding = "mixed"
-  config.stages.selective.mask = "inference"
   config.stages.decoder.steps = 900
   config.stages.decoder.lr = 1.5e-4
-  config.optim.method = "soap"
   config.optim.lr = 3e-4
-  config.optim.final_lr_fraction = 0.03
   config.optim.ema_decay = 0.998
   config.train.lmbda_first = 0.00135
   config.train.lmbda_last = 0.2
-  config.train.checkpoint_every = 100
   return config

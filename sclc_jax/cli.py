@@ -16,7 +16,13 @@ from sclc_jax.commands import (
   inspect,
   train,
 )
-from sclc_jax.commands.common import Failure, check_device, report, versions
+from sclc_jax.commands.common import (
+  Failure,
+  check_device,
+  joins_cluster,
+  report,
+  versions,
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,8 +74,7 @@ def _set_up(args) -> None:
     name = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}[device]
     jax.config.update("jax_platforms", name)
     # A cluster has to be joined before anything asks for devices.
-    if not (getattr(args, "distributed", False) or
-            getattr(args, "coordinator", None)):  # fmt: skip
+    if not joins_cluster(args):
       check_device(device)
 
 

@@ -79,6 +79,30 @@ def cpu_config_dict(
   return config
 
 
+def masked_cpu_config_dict(N: int):
+  """A trained model (`init_from`) goes on under its masks, M=320.
+
+  All but the selector trains on rounded latents with the masks that will be
+  coded, then the decoder is fitted to what it will see. The caller sets the
+  steps of `selective` and `decoder`, learning rates, EMA and lmbda.
+
+  Args:
+    N: width of the transforms and of z.
+  """
+  config = cpu_config_dict(N=N, M=320)
+  config.model.mask_threshold = 0.3
+  config.model.rate_weight = 0.04
+  config.stages.base.steps = 0
+  config.stages.quantization.steps = 1  # its parts come from init_from
+  config.stages.quantization.rounding = "mixed"
+  config.stages.selective.rounding = "mixed"
+  config.stages.selective.mask = "inference"
+  config.optim.method = "soap"
+  config.optim.final_lr_fraction = 0.03
+  config.train.checkpoint_every = 100
+  return config
+
+
 def sweep_points(config, points: Mapping[str, Mapping[str, Any]]) -> dict:
   """The points of a sweep: a ConfigDict with the changes of each.
 

@@ -30,6 +30,13 @@ def report(args, error: Exception, name: str = "") -> None:
   tqdm.tqdm.write(f"sclc {args.command}: error: {text}", file=sys.stderr)
 
 
+def joins_cluster(args) -> bool:
+  """Whether the flags ask for other processes (`sclc train` alone has them)."""
+  return bool(
+    getattr(args, "distributed", False) or getattr(args, "coordinator", None)
+  )
+
+
 def check_device(device: str) -> None:
   """Starts JAX on the devices it is set to; a ValueError names missing ones."""
   import jax

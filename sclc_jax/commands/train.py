@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pathlib
 
-from sclc_jax.commands.common import Add, check_device, quality_flag
+from sclc_jax.commands.common import (
+  Add,
+  check_device,
+  joins_cluster,
+  quality_flag,
+)
 
 _EPILOG = "Any further --config.KEY=VALUE replaces a config value."
 
@@ -55,7 +60,7 @@ def _train(args) -> None:
   from sclc_jax import experiment
   from sclc_jax.train import parallel
 
-  joins = args.distributed or args.coordinator
+  joins = joins_cluster(args)
   if not joins and (args.processes, args.process) != (None, None):
     raise ValueError(
       "--processes and --process alone join no cluster; give --coordinator "
