@@ -214,6 +214,21 @@ class OptimConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class Objective:
+  """What a model minimises at each level: lmbda * distortion + bpp.
+
+  Attributes:
+    distortion: `mse` on the 0..255 scale, or `ms_ssim`: 1 - MS-SSIM.
+    lmbda_first: Lagrange weight of level 1.
+    lmbda_last: that of the top level; geometric in between.
+  """
+
+  distortion: str
+  lmbda_first: float
+  lmbda_last: float
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainConfig:
   """The loss and the rhythm of logs and checkpoints.
 
@@ -252,6 +267,14 @@ class TrainConfig:
   accumulate: int = 1
   steps_per_dispatch: int = 1
   validate_every: int = 0
+
+  @property
+  def objective(self) -> Objective:
+    """Distortion and Lagrange weights of the training."""
+    first, last = self.lmbda_first, self.lmbda_last
+    if self.distortion == "ms_ssim":
+      first, last = self.ms_ssim_lmbda_first, self.ms_ssim_lmbda_last
+    return Objective(self.distortion, first, last)
 
   def __post_init__(self):
     _check(

@@ -15,6 +15,7 @@ from sclc_jax.config import (
   STAGES,
   ExperimentConfig,
   ModelConfig,
+  Objective,
   from_config_dict,
   from_dict,
   stage_model,
@@ -231,8 +232,8 @@ def initial_params(source: str, parts: str) -> Any | None:
 
 def load_checkpoint(
   workdir: str | os.PathLike, step: int | None = None, best: bool = False
-) -> tuple[ModelConfig, Any]:
-  """(model config, parameters) of a workdir's checkpoint.
+) -> tuple[ModelConfig, Any, Objective]:
+  """(model config, parameters, objective) of a workdir's checkpoint.
 
   Args:
     workdir: of a training run.
@@ -263,4 +264,5 @@ def load_checkpoint(
   stage = next(s for s in stages(config) if step <= s.stop)
   state = restore_state(checkpoints, step, config, stage)
   checkpoints.close()
-  return stage_model(config, stage.name), trained_params(state)
+  model = stage_model(config, stage.name)
+  return model, trained_params(state), config.train.objective

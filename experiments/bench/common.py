@@ -106,6 +106,49 @@ def seconds(call: Callable[[], object], repeats: int, warm: int = 1) -> float:
   return statistics.median(times)
 
 
+def print_encoders(name: str, codecs: dict, paths: list, crop=None) -> None:
+  """Prints what encoders of one model gain over the first of them.
+
+  Args:
+    name: of what differs between them.
+    codecs: by its value.
+    paths: of images, coded at every level from one analysis.
+    crop: side of the middle of the images to take; None takes all.
+  """
+  import tqdm
+
+  from sclc_jax.codec.images import load_image
+  from sclc_jax.metrics import bd_rate, psnr_db
+
+  first = next(iter(codecs.values()))
+  levels = range(1, first.model.top_quality + 1)
+  points = []  # [images, codecs, levels, (bpp, dB, seconds)]
+  for path in tqdm.tqdm(paths):
+    image = load_image(path)
+    if crop:
+      top, left = ((side - crop) // 2 for side in image.shape[:2])
+      image = image[max(0, top) :, max(0, left) :][:crop, :crop]
+    analysis = first.analyse(image)
+    rows = []
+    for codec in codecs.values():
+      row = []
+      for level in levels:
+        start = time.perf_counter()
+        data = codec.encode(analysis, level)
+        taken = time.perf_counter() - start
+        bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
+        row.append((bpp, psnr_db(image, first.decompress(data)), taken))
+      rows.append(row)
+    points.append(rows)
+  curves = np.mean(points, 0)
+  print(f"{name}  BD-rate_%  encode_s", *(f"level_{i}" for i in levels))
+  for value, curve in zip(codecs, curves):
+    saved = bd_rate(*curves[0, :, :2].T, *curve[:, :2].T)
+    shown = (f"{bpp:.3f}/{psnr:.2f}" for bpp, psnr, _ in curve)
+    taken = np.median(np.array(points)[:, list(codecs).index(value), :, 2])
+    print(f"{value:<6g}  {saved:+9.2f}  {taken:8.2f}", *shown)
+
+
 def peak_mib() -> float:
   """Peak resident memory of this process so far, MiB."""
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -13,6 +13,7 @@ from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
 from sclc_jax.codec.latent_coder import LatentCoder
 from sclc_jax.codec.model_file import CodecModel, find_model
 from sclc_jax.codec.range_coder import get_engine
+from sclc_jax.codec.search import Search, check_effort
 from sclc_jax.codec.stacks import in_stacks, thread_pool
 from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
 
@@ -23,7 +24,8 @@ class Analysis:
 
   y is float32 [h, w, M], z int32 [h/4, w/4, N]; side and importance are the
   int32 of the control path; `z_data` is z, coded; `sections` are alpha and
-  metadata, coded.
+  metadata, coded; `image` is what was analysed, without alpha, which a search
+  looks at.
   """
 
   height: int
@@ -35,6 +37,7 @@ class Analysis:
   side: np.ndarray
   importance: np.ndarray | None
   sections: Mapping[int, bytes] = dataclasses.field(default_factory=dict)
+  image: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,13 @@ class Codec:
     engine: range coder: `auto`, `tfc` or `portable`; the bytes are the same.
     max_pixels: files that declare more are refused before any allocation.
     rate_weight: see `rounding.Rounding`; the model's own if None.
+    effort: passes of the search for better symbols (`search`), 0 to 64; each
+      takes about as long as an analysis and a synthesis together, decoding as
+      long as ever.
+    progress: shows a bar on stderr while an image is searched.
+
+  Raises:
+    ValueError: the model cannot be searched.
   """
 
   def __init__(
@@ -72,14 +82,23 @@ class Codec:
     engine: str = "auto",
     max_pixels: int = bitstream.MAX_PIXELS,
     rate_weight: float | None = None,
+    effort: int = 0,
+    progress: bool = False,
   ):
+    check_effort(model, effort)
     self.model = model
+    self.effort = effort
     self.max_pixels = max_pixels
     self._engine = get_engine(engine)
     if rate_weight is None:
       rate_weight = model.config.rate_weight
     self._latents = LatentCoder(model, self._engine, rate_weight)
     self.transforms = Transforms(model.config, model.params)
+    self._search = None
+    if effort:
+      self._search = Search(
+        model, self.transforms, self._latents, effort, progress
+      )
 
   def analyse(
     self, image: np.ndarray, metadata: Mapping[str, bytes] | None = None
@@ -135,10 +154,10 @@ class Codec:
       self.model.z_tables, z.ravel(), self._z_indexes(z.shape)
     )
     side, importance = self.model.control.prior(z)
-    gray = without_alpha(image).ndim == 2
-    colour = bitstream.GRAY if gray else bitstream.RGB
+    image = without_alpha(image)
+    colour = bitstream.GRAY if image.ndim == 2 else bitstream.RGB
     return Analysis(
-      height, width, colour, y, z, z_data, side, importance, extra
+      height, width, colour, y, z, z_data, side, importance, extra, image
     )
 
   def encode(
@@ -161,6 +180,8 @@ class Codec:
       extra[bitstream.QUALITY_MAP] = quality_map.encode(found, self._engine)
       step = found.steps()
     mask = self.model.control.mask(analysis.importance, step, analysis.y.shape)
+    if self._search:
+      return high, extra, *self._search(analysis, mask, step)[:2]
     chosen = self._latents.choose(analysis.y, analysis.side, mask, step)
     return high, extra, *chosen
 
@@ -199,7 +220,9 @@ class Codec:
   ) -> np.ndarray:
     """The y_hat that a file of this quality decodes to, float32 [h, w, M]."""
     step, mask = self._step_and_mask(analysis, quality)
-    return self._latents.reconstruct(analysis.y, analysis.side, mask, step)
+    if self._search:
+      return self._search(analysis, mask, step)[2]
+    return self._latents.quantise(analysis.y, analysis.side, mask, step)[2]
 
   def compress(
     self,
@@ -461,6 +484,7 @@ def load_codec(path_or_name: str | None = None, **options) -> Codec:
 
   Args:
     path_or_name: an .sclcm file, or a shipped name; None is the default.
-    **options: `engine`, `max_pixels`, `rate_weight`; see `Codec`.
+    **options: of `Codec`: `engine`, `max_pixels`, `rate_weight`, `effort`,
+      `progress`.
   """
   return Codec(find_model(path_or_name), **options)

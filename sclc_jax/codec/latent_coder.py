@@ -70,12 +70,17 @@ class LatentCoder:
     code = self._quantizer(y)
     return self._walk(side, mask, step, code, reconstruct=False)[:2]
 
-  def reconstruct(
+  def quantise(
     self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, step
-  ) -> np.ndarray:
-    """The y_hat that `decode` will give for y, float32 [h, w, M]."""
-    code = self._quantizer(y)
-    return self._walk(side, mask, step, code)[2]
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `decode` will give for y: that of `choose`, and y_hat [h, w, M]."""
+    return self._walk(side, mask, step, self._quantizer(y))
+
+  def nearest(
+    self, y_hat: np.ndarray, side: np.ndarray, mask: np.ndarray, step
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `quantise`, of the y_hat that lies nearest to a wanted one."""
+    return self._walk(side, mask, step, self._quantizer(y_hat, 1, _to_nearest))
 
   def decode(
     self, data: bytes, side: np.ndarray, mask: np.ndarray, step
@@ -141,15 +146,23 @@ class LatentCoder:
         y_hat[group] = filled * self._model.steps[1, at]
     return index, symbols, y_hat.reshape(mask.shape) if reconstruct else None
 
-  def _quantizer(self, y: np.ndarray):
-    """The `code` of `_walk` that rounds y, float32 [h, w, M]."""
-    flat = y.reshape(-1, y.shape[-1])
+  def _quantizer(self, values: np.ndarray, table: int = 0, rounding=None):
+    """The `code` of `_walk` that rounds, float32 [h, w, M].
+
+    Args:
+      values: in steps of QV where `table` is 0, of IQV where it is 1.
+      table: which of them.
+      rounding: of values in steps, given their table index; the encoder's if
+        None.
+    """
+    flat = values.reshape(-1, values.shape[-1])
+    rounding = rounding or self._rounding
 
     def quantize(positions, chosen, normal, index, at):
-      centred = flat[positions] / self._model.steps[0, at]
+      centred = flat[positions] / self._model.steps[table, at]
       if normal is not None:
         centred -= _as_float(normal)
-      symbols = self._rounding(centred[chosen], index)
+      symbols = rounding(centred[chosen], index)
       return np.clip(symbols, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int32)
 
     return quantize
@@ -160,6 +173,11 @@ class LatentCoder:
       return None, rows
     mean, scale = np.split(rows, 2, -1)
     return mean, np.maximum(scale, 0)
+
+
+def _to_nearest(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+  del index
+  return np.round(values)
 
 
 def _as_float(normal: np.ndarray) -> np.ndarray:

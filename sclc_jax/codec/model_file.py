@@ -46,7 +46,7 @@ from sclc_jax.codec.tensor_file import (
   read_tensors,
   write_tensors,
 )
-from sclc_jax.config import ModelConfig, from_dict
+from sclc_jax.config import ModelConfig, Objective, from_dict
 from sclc_jax.models.context import TAPS
 
 VERSION = 3  # 1 and 2 were not packed, 2 has tables of y of its own
@@ -76,6 +76,9 @@ class CodecModel:
     context: the integer context model, of the bases that have one.
     fitted: tables of y of this model's own, where they are not the Gaussian
       ones that all models share.
+    objective: what it was trained for, which an encoder's search needs; None
+      where that is not known. No decoder needs it, so the fingerprint does not
+      cover it.
   """
 
   config: ModelConfig
@@ -86,6 +89,7 @@ class CodecModel:
   fingerprint: bytes
   context: ContextPath | None = None
   fitted: RangeTables | None = None
+  objective: Objective | None = None
 
   @property
   def y_tables(self) -> RangeTables:
@@ -132,12 +136,17 @@ def z_support(masses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return lower.astype(np.int32), np.maximum(lower, upper).astype(np.int32)
 
 
-def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
+def freeze(
+  config: ModelConfig,
+  params: dict[str, Any],
+  objective: Objective | None = None,
+) -> CodecModel:
   """Turns trained parameters into a codec model.
 
   Args:
     config: of the stage whose parameters they are.
     params: nested dict of arrays.
+    objective: what they were trained for.
   """
   import jax
   import jax.numpy as jnp
@@ -192,7 +201,9 @@ def freeze(config: ModelConfig, params: dict[str, Any]) -> CodecModel:
   if config.density != "normal":
     own = density_tables(config, params)
   return _with_fingerprint(
-    CodecModel(config, params, control, z_tables, steps, b"", context, own)
+    CodecModel(
+      config, params, control, z_tables, steps, b"", context, own, objective
+    )
   )
 
 
@@ -289,6 +300,8 @@ def save_model(model: CodecModel, path: str | os.PathLike) -> None:
     "fingerprint": model.fingerprint.hex(),
     "model": _described(model.config),
   }
+  if model.objective is not None:
+    about["objective"] = dataclasses.asdict(model.objective)
   write_tensors(path, about, _tensors(model))
 
 
@@ -311,7 +324,11 @@ def read_model(path: str | os.PathLike) -> CodecModel:
     tensors = read_tensors(path)
     if _fingerprint(config, tensors).hex() != meta["fingerprint"]:
       raise KeyError("fingerprint")
-    return _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
+    model = _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
+    if "objective" not in meta:
+      return model
+    objective = from_dict(meta["objective"], Objective)
+    return dataclasses.replace(model, objective=objective)
   except (DamagedTensorsError, KeyError, TypeError) as error:
     raise ValueError(
       f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "

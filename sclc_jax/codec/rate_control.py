@@ -85,9 +85,11 @@ def compress_to(
 
   def measure(step: int) -> float:
     quality = 1 + step / STEPS_PER_LEVEL
-    if kind == "psnr":
+    if kind == "psnr" and not codec.effort:
       return psnr_db(colour, codec.reconstruct(analysis, quality))
     files[step] = codec.encode(analysis, quality)
+    if kind == "psnr":  # of the file, since one search costs more than coding
+      return psnr_db(colour, without_alpha(codec.decompress(files[step])))
     return 8 * len(files[step]) / pixels if kind == "bpp" else len(files[step])
 
   last = STEPS_PER_LEVEL * (codec.model.top_quality - 1)
@@ -213,14 +215,17 @@ class _PsnrCurve:
   Photos' curves are taken for draws from a Gaussian; each measured value
   conditions it. Two qualities are probed first, for their size and the error
   of y_hat: that costs little and tells much. Of models other than that of the
-  constants only sizes are probed, and nothing is trusted that was not
-  measured.
+  constants, and where the encoder searches, only sizes are probed, and nothing
+  is trusted that was not measured.
   """
 
   def __init__(self, codec: Codec, analysis: Analysis):
     constants = _typical()
     model = codec.model
-    own = constants["fingerprint"].tobytes() == model.fingerprint
+    own = (
+      constants["fingerprint"].tobytes() == model.fingerprint
+      and not codec.effort
+    )
     self._least = 0.0 if own else math.inf
     mean, covariance = constants["mean"], constants["covariance"]
     last = STEPS_PER_LEVEL * (model.top_quality - 1)

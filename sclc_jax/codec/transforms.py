@@ -42,6 +42,8 @@ class Transforms:
 
   Attributes:
     compiled: (method, shape, type) of the inputs that have been run.
+    params: of the model, on the device.
+    tile: side of a tile, positions of y.
 
   Args:
     config: of the model.
@@ -54,8 +56,8 @@ class Transforms:
   ):
     self.compiled: set[tuple] = set()
     self._config = config
-    self._params = jax.tree.map(jnp.asarray, params)
-    self._tile = tile
+    self.params = jax.tree.map(jnp.asarray, params)
+    self.tile = tile
     # Threads that meet a new shape wait for one compilation.
     self._compiling = threading.Lock()
 
@@ -73,7 +75,7 @@ class Transforms:
     y = np.empty((rows, columns, self._config.M), np.float32)
 
     def read(row: slice, column: slice) -> np.ndarray:
-      return _part(image, _scaled(row, 16), _scaled(column, 16))
+      return padded_part(image, _scaled(row, 16), _scaled(column, 16))
 
     def write(target: tuple[slice, slice], part: np.ndarray) -> None:
       y[target] = part
@@ -134,7 +136,7 @@ class Transforms:
     if key not in self.compiled:
       turn = self._compiling
     with turn:
-      out = np.asarray(_apply(self._config, method, self._params, x))
+      out = np.asarray(_apply(self._config, method, self.params, x))
     self.compiled.add(key)
     return out
 
@@ -155,7 +157,7 @@ class Transforms:
       read: input of a tile, by rows and columns of the grid.
       write: takes the rows and columns of output, and what belongs there.
     """
-    size = self._tile // 4 if method == "hyper_analysis" else self._tile
+    size = self.tile // 4 if method == "hyper_analysis" else self.tile
     for tile in tiles(*shape, size, MARGINS[method]):
       part = self.run(method, read(*tile.source)[None])[0]
       inner = tuple(_scaled(s, scale) for s in tile.inner)
@@ -170,7 +172,7 @@ def grid(height: int, width: int) -> tuple[int, int]:
 def padded(image: np.ndarray) -> np.ndarray:
   """uint8 [H, W, 3] or [H, W] as RGB, edges repeated to whole positions."""
   rows, columns = grid(*image.shape[:2])
-  return _part(image, slice(0, 16 * rows), slice(0, 16 * columns))
+  return padded_part(image, slice(0, 16 * rows), slice(0, 16 * columns))
 
 
 def cropped(
@@ -182,7 +184,7 @@ def cropped(
   return image
 
 
-def _part(image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+def padded_part(image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
   """RGB pixels of a part of a picture whose edges are repeated without end."""
   i, j = (
     np.minimum(np.arange(part.start, part.stop), length - 1)

@@ -13,6 +13,7 @@ from sclc_jax.commands.batch import Convert, convert_files, turn
 from sclc_jax.commands.common import (
   Add,
   coding_flags,
+  effort_flag,
   note,
   open_codec,
   walk,
@@ -33,6 +34,7 @@ def register(add: Add) -> None:
     sub.add_argument("-o", "--output", help="file, folder, or - for stdout")
     sub.add_argument("--force", action="store_true", help="replace outputs")
     if name == "compress":
+      effort_flag(sub)
       how = sub.add_mutually_exclusive_group()
       how.add_argument(
         "--quality", type=float, default=4.0, help="1 (smallest) to 8 (best)"
@@ -63,7 +65,8 @@ def _compress(args) -> None:
   from sclc_jax.codec.rate_control import KINDS, compress_to
 
   inputs = walk(args.inputs, SUFFIXES)
-  codec = open_codec(args)
+  alone = len(inputs) == 1 and not args.quiet and sys.stderr.isatty()
+  codec = open_codec(args, progress=alone)
   codec.quality_step(args.quality)
   wanted = {kind: getattr(args, _target_flag(kind)) for kind in KINDS}
   kind = next((key for key in KINDS if wanted[key] is not None), None)

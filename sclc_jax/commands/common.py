@@ -54,11 +54,17 @@ def note(args, text: str) -> None:
   tqdm.tqdm.write(f"sclc {args.command}: {text}", file=sys.stderr)
 
 
-def open_codec(args):
+def open_codec(args, progress: bool = False):
   """The codec that the coding flags name."""
   from sclc_jax.codec.codec import load_codec
 
-  return load_codec(args.model, engine=args.engine, max_pixels=args.max_pixels)
+  return load_codec(
+    args.model,
+    engine=args.engine,
+    max_pixels=args.max_pixels,
+    effort=getattr(args, "effort", 0),
+    progress=progress,
+  )
 
 
 def walk(inputs: list[str], suffixes) -> list[pathlib.Path]:
@@ -100,6 +106,15 @@ def coding_flags(sub: argparse.ArgumentParser) -> None:
   sub.add_argument(
     "--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger images"
   )
+
+
+def effort_flag(sub: argparse.ArgumentParser) -> None:
+  """`--effort` of the commands that encode."""
+  sub.add_argument(
+    "--effort", type=int, default=0,
+    help="passes of a search for better symbols, 0 to 64: smaller files for "
+    "more time to encode, and none to decode; 4 gives most of it",
+  )  # fmt: skip
 
 
 def quality_flag(sub: argparse.ArgumentParser) -> None:

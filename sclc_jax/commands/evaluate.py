@@ -11,6 +11,7 @@ from sclc_jax.commands.common import (
   QUALITIES,
   Add,
   coding_flags,
+  effort_flag,
   open_codec,
   quality_flag,
   versions,
@@ -22,6 +23,7 @@ def register(add: Add) -> None:
   """Adds the commands to the command line."""
   evaluate = add("evaluate", _evaluate, "rate and distortion over a folder")
   coding_flags(evaluate)
+  effort_flag(evaluate)
   evaluate.add_argument("--images", required=True, help="folder")
   quality_flag(evaluate)
   evaluate.add_argument("--csv", help="write all rows")
@@ -142,6 +144,8 @@ def _command(args, names: list[str]) -> str:
   parts.append(f"--images {pathlib.Path(args.images).resolve().name.upper()}")
   if args.quality != list(QUALITIES):
     parts.append(f"--quality {_as_given(args.quality)}")
+  if args.effort:
+    parts.append(f"--effort {args.effort}")
   if args.anchors:
     files = (pathlib.Path(path).name for path in args.anchors)
     parts.append(f"--anchors {' '.join(files)}")

@@ -14,11 +14,8 @@ from sclc_jax.train.sums import sum_in_turn
 
 def lagrange_weights(config: TrainConfig, levels: int) -> np.ndarray:
   """lmbda of each level [L], geometric; see `config.TrainConfig`."""
-  if config.distortion == "mse":
-    first, last = config.lmbda_first, config.lmbda_last
-  else:
-    first, last = config.ms_ssim_lmbda_first, config.ms_ssim_lmbda_last
-  return np.geomspace(first, last, levels)
+  goal = config.objective
+  return np.geomspace(goal.lmbda_first, goal.lmbda_last, levels)
 
 
 def level_weights(

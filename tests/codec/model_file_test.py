@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec.model_file import freeze, read_model, save_model
-from sclc_jax.config import ModelConfig
+from sclc_jax.config import ModelConfig, Objective
 from sclc_jax.models.variable_rate import init_params
 
 
@@ -45,3 +45,12 @@ def test_it_comes_back_as_it_was_frozen(wide, tmp_path):
   read = read_model(tmp_path / "m.sclcm")
   assert read.fingerprint == model.fingerprint
   jax.tree.map(np.testing.assert_array_equal, read.params, model.params)
+
+
+def test_the_objective_is_kept_and_changes_no_fingerprint(wide, tmp_path):
+  model, params = wide
+  goal = Objective("mse", 0.001, 0.2)
+  ours = freeze(model.config, params, goal)
+  assert ours.fingerprint == model.fingerprint and model.objective is None
+  save_model(ours, tmp_path / "m.sclcm")
+  assert read_model(tmp_path / "m.sclcm").objective == goal
