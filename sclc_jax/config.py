@@ -8,6 +8,7 @@ overrides from the command line; `from_config_dict` turns it into
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from typing import Any
 
@@ -227,6 +228,23 @@ class Objective:
   lmbda_first: float
   lmbda_last: float
 
+  def __post_init__(self):
+    _check(
+      self.distortion in ("mse", "ms_ssim"),
+      "train.distortion",
+      self.distortion,
+      "'mse' or 'ms_ssim'",
+    )
+    key = "ms_ssim_lmbda" if self.distortion == "ms_ssim" else "lmbda"
+    low, high = self.lmbda_first, self.lmbda_last
+    _check(low > 0, f"train.{key}_first", low, "positive")
+    _check(
+      low < high < math.inf,
+      f"train.{key}_last",
+      high,
+      f"above {key}_first ({low})",
+    )
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
@@ -280,19 +298,9 @@ class TrainConfig:
     _check(
       self.accumulate >= 1, "train.accumulate", self.accumulate, "positive"
     )
-    _check(
-      self.distortion in ("mse", "ms_ssim"),
-      "train.distortion",
-      self.distortion,
-      "'mse' or 'ms_ssim'",
-    )
-    for first, last in (
-      ("lmbda_first", "lmbda_last"),
-      ("ms_ssim_lmbda_first", "ms_ssim_lmbda_last"),
-    ):
-      low, high = getattr(self, first), getattr(self, last)
-      _check(low > 0, f"train.{first}", low, "positive")
-      _check(high > low, f"train.{last}", high, f"above {first} ({low})")
+    Objective("mse", self.lmbda_first, self.lmbda_last)
+    Objective("ms_ssim", self.ms_ssim_lmbda_first, self.ms_ssim_lmbda_last)
+    self.objective  # noqa: B018 (checks the distortion)
     _check(
       self.precision in ("float32", "bfloat16"),
       "train.precision",

@@ -67,9 +67,9 @@ class Codec:
     engine: range coder: `auto`, `tfc` or `portable`; the bytes are the same.
     max_pixels: files that declare more are refused before any allocation.
     rate_weight: see `rounding.Rounding`; the model's own if None.
-    effort: passes of the search for better symbols (`search`), 0 to 64; each
-      takes about as long as an analysis and a synthesis together, decoding as
-      long as ever.
+    effort: passes of the search for better symbols (`search`), 0 to 64. Each
+      takes about the time of an analysis and a synthesis; what precedes the
+      first, that of three. Decoding takes as long as ever.
     progress: shows a bar on stderr while an image is searched.
 
   Raises:
@@ -161,17 +161,27 @@ class Codec:
     )
 
   def encode(
-    self, analysis: Analysis, quality: float | np.ndarray = 4.0
+    self,
+    analysis: Analysis,
+    quality: float | np.ndarray = 4.0,
+    search: bool = True,
   ) -> bytes:
     """Codes an analysed image at one quality: the bytes of an .sclc file.
 
     Args:
       analysis: of `analyse`.
       quality: see `compress`.
+      search: where the codec has an `effort`; False takes what the analysis
+        gave.
     """
-    return self._pack(analysis, *self._choose(analysis, quality))
+    return self._pack(analysis, *self._choose(analysis, quality, search))
 
-  def _choose(self, analysis: Analysis, quality: float | np.ndarray):
+  def _choose(
+    self,
+    analysis: Analysis,
+    quality: float | np.ndarray,
+    search: bool = True,
+  ):
     """(highest step, sections, table index and symbol of what is selected)."""
     high, found = self._quality_steps(quality, analysis.height, analysis.width)
     extra = dict(analysis.sections)
@@ -180,7 +190,7 @@ class Codec:
       extra[bitstream.QUALITY_MAP] = quality_map.encode(found, self._engine)
       step = found.steps()
     mask = self.model.control.mask(analysis.importance, step, analysis.y.shape)
-    if self._search:
+    if self._search and search:
       return high, extra, *self._search(analysis, mask, step)[:2]
     chosen = self._latents.choose(analysis.y, analysis.side, mask, step)
     return high, extra, *chosen

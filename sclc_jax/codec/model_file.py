@@ -327,8 +327,9 @@ def read_model(path: str | os.PathLike) -> CodecModel:
     model = _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
     if "objective" not in meta:
       return model
-    objective = from_dict(meta["objective"], Objective)
-    return dataclasses.replace(model, objective=objective)
+    known = {field.name for field in dataclasses.fields(Objective)}
+    objective = {k: v for k, v in meta["objective"].items() if k in known}
+    return dataclasses.replace(model, objective=Objective(**objective))
   except (DamagedTensorsError, KeyError, TypeError) as error:
     raise ValueError(
       f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "

@@ -39,8 +39,8 @@ PROBED = (2 / 7, 6 / 7)
 class Hit:
   """A file near the target: its bytes, quality, value reached, and trials.
 
-  A trial is a coding; of a PSNR, a synthesis, or its prediction (see
-  `compress_to`), and the two codings that are probed first do not count.
+  A trial is a coding; of a PSNR, a synthesis or a search, or its prediction
+  (see `compress_to`), and the two codings that are probed first do not count.
   """
 
   data: bytes
@@ -243,7 +243,7 @@ class _PsnrCurve:
     pixels = analysis.height * analysis.width
     for row, place in enumerate(PROBED):
       quality = 1 + round(place * last) / STEPS_PER_LEVEL
-      bpp = 8 * len(codec.encode(bare, quality)) / pixels
+      bpp = 8 * len(codec.encode(bare, quality, search=False)) / pixels
       self._known[row] = math.log(bpp)
       if own:
         error = latent_error(codec, analysis, quality)

@@ -29,7 +29,7 @@ import tqdm
 from sclc_jax.codec.latent_coder import LatentCoder, coded_elements
 from sclc_jax.codec.model_file import CodecModel
 from sclc_jax.codec.range_coder import symbol_bits
-from sclc_jax.codec.tiles import Tile, tiles
+from sclc_jax.codec.tiles import Tile, bands, tiles
 from sclc_jax.codec.transforms import Transforms, padded_part
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
@@ -62,14 +62,15 @@ def check_effort(model: CodecModel, effort: int) -> None:
     )
   if effort and model.objective is None:
     raise ValueError(
-      f"effort {effort} needs a model that says what it was trained for, and "
-      "this file does not; make it anew with 'sclc export', or leave effort "
-      "at 0."
+      f"effort {effort} needs to know what a model was trained for, and the "
+      f"file of model {model.fingerprint.hex()} does not say; make it anew "
+      "with 'sclc export --workdir', or leave effort at 0."
     )
   if effort and model.objective.distortion != "mse":
     raise ValueError(
-      f"effort {effort} lowers the squared error, and this model was trained "
-      f"for {model.objective.distortion}; leave effort at 0."
+      f"effort {effort} lowers the squared error, and model "
+      f"{model.fingerprint.hex()} was trained for "
+      f"{model.objective.distortion}; leave effort at 0."
     )
 
 
@@ -97,7 +98,17 @@ class Search:
     self._latents = latents
     self._passes = passes
     self._tile = transforms.tile
-    self._apply = functools.partial(_apply, model.config, transforms.params)
+
+    def apply(method: str, y: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
+      shapes = (array.shape for array in inputs)
+      return transforms.compile_once(
+        ("search", method, y.shape, *shapes),
+        lambda: np.asarray(
+          _apply(model.config, transforms.params, method, y, *inputs)
+        ),
+      )
+
+    self._apply = apply
 
   def __call__(
     self, analysis: Analysis, mask: np.ndarray, step: int | np.ndarray
@@ -115,9 +126,8 @@ class Search:
       total=rounds * len(parts), disable=not self._progress, leave=False,
       desc="search", unit="tile", file=sys.stderr,
     ) as bar:  # fmt: skip
-      error = _Error(
-        self._apply, analysis, self._weights(step), parts, bar.update
-      )
+      lmbdas = self._lmbdas(step)
+      error = _Error(self._apply, analysis, lmbdas, parts, bar.update)
       return self._search(error, analysis, mask, step)
 
   def _search(self, error: _Error, analysis: Analysis, mask, step):
@@ -129,26 +139,29 @@ class Search:
     unrounded = np.where(mask, analysis.y * (inverse / forward), unselected)
     y = analysis.y + _DAMPING * error.returned(unrounded)
     index, symbols, y_hat = quantise(y, *coded)
+    del unselected, unrounded, y  # what a large image cannot spare
     scale = np.broadcast_to(inverse, mask.shape).ravel()[where]
     curvature = error.curvature(y_hat).ravel()[where] * scale**2
     for number in range(self._passes):
       along = number / max(1, self._passes - 1)
       slope = error.gradient(y_hat).ravel()[where] * scale
-      steps = self._steps(
-        symbols, index, slope, curvature * np.interp(along, (0, 1), _CAUTION)
-      )
+      caution = _CAUTION[0] + (_CAUTION[1] - _CAUTION[0]) * along
+      steps = np.empty(symbols.size, np.float32)
+      for some in bands(steps.shape):
+        steps[some] = self._steps(
+          symbols[some], index[some], slope[some], curvature[some] * caution
+        )
       part = _PART[0] * (_PART[1] / _PART[0]) ** along
       steps[_random(number, steps.size) >= part] = 0
       y_hat.ravel()[where] += steps * scale
       index, symbols, y_hat = nearest(y_hat, *coded)
     return index, symbols, y_hat
 
-  def _weights(self, step: int | np.ndarray) -> np.ndarray:
-    """Bits that a squared error of one sample is worth, [] or [h, w]."""
+  def _lmbdas(self, step: int | np.ndarray) -> np.ndarray:
+    """Lagrange weight of each quality step, [] or [h, w]."""
     goal = self._model.objective
     place = np.asarray(step) / (len(self._model.steps[0]) - 1)
-    lmbda = goal.lmbda_first * (goal.lmbda_last / goal.lmbda_first) ** place
-    return lmbda / 3  # of the mean over three channels
+    return goal.lmbda_first * (goal.lmbda_last / goal.lmbda_first) ** place
 
   def _steps(self, symbols, index, slope, curvature) -> np.ndarray:
     """-1, 0 or 1 for each symbol: the step that pays most, as predicted.
@@ -172,12 +185,15 @@ class Search:
 
 
 class _Error:
-  """The weighted squared error of a picture, as a function of y_hat.
+  """What the error of a picture is worth in bits, as a function of y_hat.
+
+  That is lmbda, at each pixel, times its squared error, the mean over channels;
+  the three channels of a gray picture are averaged first, as a decoder does.
 
   Args:
     apply: `_apply` of the model: (method, *arrays of a tile).
     analysis: of the image.
-    weights: bits that a squared error is worth, [] or by position [h, w].
+    lmbdas: Lagrange weight, [] or by position [h, w].
     tiles: that cover y, with a margin of `_MARGIN`.
     tick: called after each.
   """
@@ -186,7 +202,7 @@ class _Error:
     self,
     apply: Callable,
     analysis: Analysis,
-    weights: np.ndarray,
+    lmbdas: np.ndarray,
     tiles: list[Tile],
     tick: Callable[[], object],
   ):
@@ -194,8 +210,9 @@ class _Error:
     self._tiles = tiles
     self._tick = tick
     self._analysis = analysis
+    self._channels = 1 if analysis.image.ndim == 2 else 3
     self._weights = np.broadcast_to(
-      np.asarray(weights, np.float32), analysis.y.shape[:2]
+      np.float32(lmbdas / self._channels), analysis.y.shape[:2]
     )
 
   def returned(self, y: np.ndarray) -> np.ndarray:
@@ -208,6 +225,7 @@ class _Error:
     def inputs(number, rows, columns):
       del number
       pixels = padded_part(self._analysis.image, rows, columns)
+      pixels = pixels[..., : self._channels]  # those of gray are equal
       return pixels, self._weight_of_pixels(rows, columns)
 
     return self._in_tiles("gradient", y_hat, inputs)
@@ -221,7 +239,7 @@ class _Error:
 
     def inputs(number, rows, columns):
       weight = self._weight_of_pixels(rows, columns)
-      shape = (_PROBES, *weight.shape, 3)
+      shape = (_PROBES, *weight.shape, self._channels)
       rng = np.random.default_rng(number)
       return weight, rng.integers(0, 2, shape, np.int8) * 2 - 1
 
@@ -233,7 +251,7 @@ class _Error:
     return raw
 
   def _weight_of_pixels(self, rows: slice, columns: slice) -> np.ndarray:
-    """float32 [rows, columns]; 0 outside the picture."""
+    """Of a squared error: float32 [rows, columns]; 0 outside the picture."""
     i, j = (np.arange(part.start, part.stop) for part in (rows, columns))
     weight = self._weights[i[:, None] // 16, j // 16]
     inside = (i[:, None] < self._analysis.height) & (j < self._analysis.width)
@@ -263,20 +281,25 @@ def _apply(config: ModelConfig, params, method: str, y: jax.Array, *inputs):
   def run(method, x):
     return model.apply({"params": params}, x[None], method=method)[0]
 
-  def picture(y):
-    return run("synthesis", y) * 127.5
+  def samples(x_hat, channels):
+    return x_hat.mean(-1, keepdims=True) if channels == 1 else x_hat
 
   if method == "return":
-    return run("analysis", picture(y) / 127.5)
+    return run("analysis", run("synthesis", y))
   if method == "gradient":
     pixels, weight = inputs
 
     def loss(y):
-      x_hat = jnp.clip(picture(y) + 127.5, 0, 255)
-      return jnp.sum(weight[..., None] * (x_hat - pixels) ** 2)
+      x_hat = jnp.clip((run("synthesis", y) + 1) * 127.5, 0, 255)
+      error = samples(x_hat, pixels.shape[-1]) - pixels
+      return jnp.sum(weight[..., None] * error**2)
 
     return jax.grad(loss)(y)
   weight, signs = inputs
+
+  def picture(y):
+    return samples(run("synthesis", y) * 127.5, signs.shape[-1])
+
   pull = jax.vjp(picture, y)[1]
   root = jnp.sqrt(2 * weight[..., None])
   squares = [pull(root * sign)[0] ** 2 for sign in signs]

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from sclc_jax.codec.tiles import tiles
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
 
+_T = TypeVar("_T")
 TILE = 64  # positions of y a side: 1024x1024 pixels
 # How far the edge of a tile reaches in, in positions of the grid (before,
 # after), follows from the kernels: y[i] reads pixels 16 i - 15 to 16 i + 45,
@@ -131,12 +132,18 @@ class Transforms:
     Returns:
       [B, ...]: y, z before it is rounded, or pixels for `cropped`.
     """
-    key = (method, x.shape, x.dtype)
+    return self.compile_once(
+      (method, x.shape, x.dtype),
+      lambda: np.asarray(_apply(self._config, method, self.params, x)),
+    )
+
+  def compile_once(self, key: tuple, call: Callable[[], _T]) -> _T:
+    """Calls what compiles at its first call; others of a key wait for that."""
     turn = contextlib.nullcontext()
     if key not in self.compiled:
       turn = self._compiling
     with turn:
-      out = np.asarray(_apply(self._config, method, self.params, x))
+      out = call()
     self.compiled.add(key)
     return out
 

@@ -112,8 +112,8 @@ def effort_flag(sub: argparse.ArgumentParser) -> None:
   """`--effort` of the commands that encode."""
   sub.add_argument(
     "--effort", type=int, default=0,
-    help="passes of a search for better symbols, 0 to 64: smaller files for "
-    "more time to encode, and none to decode; 4 gives most of it",
+    help="passes of a search for better symbols, 0 to 64: more quality for "
+    "the size, longer encoding, the same decoding; 4 gives most of it",
   )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.model_file import find_model
 from sclc_jax.codec.search import _MARGIN, _apply, _Error
 from sclc_jax.codec.tiles import tiles
-from sclc_jax.codec.transforms import Transforms, padded_part
 from sclc_jax.config import Objective
 from sclc_jax.metrics import psnr_db
 from sclc_jax.models.variable_rate import VariableRate
@@ -84,17 +83,32 @@ def test_images_of_any_shape_can_be_searched(tiny_model, shape):
     np.testing.assert_array_equal(out[..., 3], image[..., 3])
 
 
-def test_a_quality_map_says_what_an_error_is_worth(tiny_model, photo):
+def test_a_quality_map_says_what_an_error_is_worth_where(tiny_model, photo):
   model = _with_goal(tiny_model)
+  codec = Codec(model, effort=3)
   wanted = np.array([[7.0, 2.0]])
-  data = Codec(model, effort=2).compress(photo, wanted)
-  plain = Codec(model).compress(photo, wanted)
-  found, before = (Codec(model).decompress(d) for d in (data, plain))
-  half = photo.shape[1] // 2  # cells of 64 pixels blur the border
-  left = slice(0, half - 32)
-  assert psnr_db(photo[:, left], found[:, left]) > psnr_db(
-    photo[:, left], before[:, left]
+  found, plain = (
+    Codec(model).decompress(one.compress(photo, wanted))
+    for one in (codec, Codec(model))
   )
+  left = slice(0, photo.shape[1] // 2 - 32)  # cells of 64 blur the border
+  assert psnr_db(photo[:, left], found[:, left]) > psnr_db(
+    photo[:, left], plain[:, left]
+  )
+  steps = np.array([[0, 448], [64, 224]])
+  np.testing.assert_allclose(
+    codec._search._lmbdas(steps),
+    [[0.0016, 0.2], [0.0016 * 125 ** (1 / 7), 0.0016 * 125**0.5]],
+  )
+
+
+def test_a_gray_photo_gains_by_the_mean_that_a_decoder_shows():
+  gray = skimage.data.coffee()[100:228, 200:328, 1]
+  plain, better = (
+    _cost(_shipped(0).model, gray, _shipped(n).compress(gray, 6), 6)
+    for n in (0, 2)
+  )
+  assert better < 0.99 * plain
 
 
 def test_a_search_is_repeatable_and_passes_change_it(tiny_model, photo):
@@ -122,7 +136,7 @@ def _error(codec, photo, tile=64):
   apply = functools.partial(_apply, codec.model.config, codec.transforms.params)
   parts = tiles(*y_hat.shape[:2], tile, _MARGIN)
   weights = np.random.default_rng(0).uniform(0.5, 2, y_hat.shape[:2])
-  error = _Error(apply, analysis, weights, parts, lambda: None)
+  error = _Error(apply, analysis, 3 * weights, parts, lambda: None)
   return error, np.repeat(np.repeat(weights, 16, 0), 16, 1)[..., None], y_hat
 
 
@@ -175,11 +189,6 @@ def test_the_curvature_adds_up_to_that_of_the_synthesis(codec, photo):
   assert np.corrcoef(found[chosen], exact)[0, 1] > 0.8
 
 
-def test_padding_repeats_the_edge(photo):
-  part = padded_part(photo, slice(120, 140), slice(0, 4))
-  np.testing.assert_array_equal(part[8:], np.repeat(photo[-1:, :4], 12, 0))
-
-
 def test_the_command_makes_the_same_file(photo, tmp_path):
   image, coded = tmp_path / "a.png", tmp_path / "a.sclc"
   Image.fromarray(photo).save(image)
@@ -203,4 +212,3 @@ def test_what_cannot_be_searched_is_refused(model, effort, text):
 def test_a_model_that_says_not_what_it_was_trained_for_is_refused(tiny_model):
   with pytest.raises(ValueError, match="sclc export"):
     Codec(tiny_model, effort=1)
-  assert Transforms(tiny_model.config, tiny_model.params).tile == 64

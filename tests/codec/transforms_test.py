@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec import control
-from sclc_jax.codec.transforms import MARGINS, Transforms
+from sclc_jax.codec.transforms import MARGINS, Transforms, padded_part
 from sclc_jax.models.variable_rate import VariableRate
 
 
@@ -56,3 +56,8 @@ def test_margins_of_tiles_are_exactly_what_an_edge_can_influence(codec, method):
   below[(place + after) * scale :] *= 3
   for inside in (above, below):
     assert (at_place(inside) != at_place(x)).any()
+
+
+def test_padding_repeats_the_edge(photo):
+  part = padded_part(photo, slice(120, 140), slice(0, 4))
+  np.testing.assert_array_equal(part[8:], np.repeat(photo[-1:, :4], 12, 0))
