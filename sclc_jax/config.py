@@ -139,12 +139,15 @@ class StageConfig:
     mask: `drawn`: elements are kept with their probability, which is what the
       selector learns from (paper, section 3.1). `inference`: the mask that
       will be coded; the selector stays as it is.
+    trains: `all` parameters, or the `analysis` alone, against a decoder that
+      stays as it is.
   """
 
   steps: int = 0
   lr: float = 0.0
   rounding: str = "noise"
   mask: str = "drawn"
+  trains: str = "all"
 
   def __post_init__(self):
     _check(self.steps >= 0, "stages.*.steps", self.steps, "at least 0")
@@ -160,6 +163,18 @@ class StageConfig:
       "stages.*.mask",
       self.mask,
       "'drawn' or 'inference'",
+    )
+    _check(
+      self.trains in ("all", "analysis"),
+      "stages.*.trains",
+      self.trains,
+      "'all' or 'analysis'",
+    )
+    _check(
+      self.trains == "all" or self.rounding != "decoder",
+      "stages.*.trains",
+      self.trains,
+      "'all' where rounding is 'decoder', which leaves the analysis as it is",
     )
 
 
