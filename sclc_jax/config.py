@@ -139,15 +139,12 @@ class StageConfig:
     mask: `drawn`: elements are kept with their probability, which is what the
       selector learns from (paper, section 3.1). `inference`: the mask that
       will be coded; the selector stays as it is.
-    trains: `all` parameters, or the `analysis` alone, against a decoder that
-      stays as it is.
   """
 
   steps: int = 0
   lr: float = 0.0
   rounding: str = "noise"
   mask: str = "drawn"
-  trains: str = "all"
 
   def __post_init__(self):
     _check(self.steps >= 0, "stages.*.steps", self.steps, "at least 0")
@@ -163,18 +160,6 @@ class StageConfig:
       "stages.*.mask",
       self.mask,
       "'drawn' or 'inference'",
-    )
-    _check(
-      self.trains in ("all", "analysis"),
-      "stages.*.trains",
-      self.trains,
-      "'all' or 'analysis'",
-    )
-    _check(
-      self.trains == "all" or self.rounding != "decoder",
-      "stages.*.trains",
-      self.trains,
-      "'all' where rounding is 'decoder', which leaves the analysis as it is",
     )
 
 
@@ -304,18 +289,20 @@ class TrainConfig:
   @property
   def objective(self) -> Objective:
     """Distortion and Lagrange weights of the training."""
+    return self._objective(self.distortion)
+
+  def _objective(self, distortion: str) -> Objective:
     first, last = self.lmbda_first, self.lmbda_last
-    if self.distortion == "ms_ssim":
+    if distortion == "ms_ssim":
       first, last = self.ms_ssim_lmbda_first, self.ms_ssim_lmbda_last
-    return Objective(self.distortion, first, last)
+    return Objective(distortion, first, last)
 
   def __post_init__(self):
     _check(
       self.accumulate >= 1, "train.accumulate", self.accumulate, "positive"
     )
-    Objective("mse", self.lmbda_first, self.lmbda_last)
-    Objective("ms_ssim", self.ms_ssim_lmbda_first, self.ms_ssim_lmbda_last)
-    self.objective  # noqa: B018 (checks the distortion)
+    for distortion in (self.distortion, "mse", "ms_ssim"):
+      self._objective(distortion)
     _check(
       self.precision in ("float32", "bfloat16"),
       "train.precision",

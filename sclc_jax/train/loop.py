@@ -117,8 +117,6 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
 
   def gradients(params, images, step, indices):
     def loss_fn(params):
-      if how.trains == "analysis":
-        params = _only_analysis(params)
       if parts == 1:
         return part_loss(params, step, (images, indices))
       split = [a.reshape(parts, -1, *a.shape[1:]) for a in (images, indices)]
@@ -150,13 +148,6 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     return kept, {"loss": loss, **sums}
 
   return step_fn
-
-
-def _only_analysis(params: Any) -> Any:
-  """The parameters, of which none but the analysis' gets a gradient."""
-  trained = params["base"]["analysis"]
-  params = jax.lax.stop_gradient(params)
-  return params | {"base": params["base"] | {"analysis": trained}}
 
 
 @dataclasses.dataclass(frozen=True)

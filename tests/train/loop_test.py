@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 
 from sclc_jax.checkpoint import Checkpoints
-from sclc_jax.config import StageConfig, from_dict
+from sclc_jax.config import from_dict
 from sclc_jax.train import device_data
 from sclc_jax.train.data import make_batches, open_folder
 from sclc_jax.train.loop import (
@@ -136,31 +136,6 @@ def test_an_unknown_way_to_train_a_stage_is_told(key):
   parts["stages"]["selective"][key] = "hard"
   with pytest.raises(ValueError, match=rf"stages.\*.{key} must be .*'hard'"):
     from_dict(parts)
-
-
-@pytest.mark.parametrize("method", ["adam", "soap"])
-def test_a_stage_can_train_the_analysis_alone(unbroken, tmp_path, method):
-  before = _final(unbroken)[1]["params"]
-  parts = dataclasses.asdict(_CONFIG)
-  parts["stages"]["base"]["steps"] = 0
-  parts["stages"]["quantization"] |= {"steps": 1, "trains": "analysis"}
-  parts["stages"]["selective"] |= {"steps": 2, "trains": "analysis"}
-  parts["optim"]["method"] = method
-  config = from_dict(parts)
-  reached = train(
-    config, tmp_path, _batches, initial_params=lambda: before, quiet=True
-  )
-  assert reached == 3
-  after = _final(tmp_path, config)[1]["params"]
-  analysis = [tree["base"].pop("analysis") for tree in (before, after)]
-  jax.tree.map(np.testing.assert_array_equal, after, before)
-  for old, new in zip(*map(jax.tree.leaves, analysis)):
-    assert np.abs(np.subtract(new, old)).max() > 0
-
-
-def test_the_decoder_stage_leaves_nothing_to_an_analysis_trained_alone():
-  with pytest.raises(ValueError, match="trains"):
-    StageConfig(rounding="decoder", trains="analysis")
 
 
 def test_steps_of_tables_are_relative_to_their_size():
