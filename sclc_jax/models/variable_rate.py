@@ -36,12 +36,12 @@ class Shared:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LevelOutput:
-  """What one quality level gives in training; all [B] but the image.
+  """What one quality level gives in training; all [B] but y_hat [B, h, w, M].
 
   `bits_y` are bits of the selected elements, `selected` the fraction of them.
   """
 
-  x_hat: jax.Array
+  y_hat: jax.Array
   bits_y: jax.Array
   selected: jax.Array
 
@@ -62,11 +62,13 @@ class VariableRate(nn.Module):
     rounding: what stands for rounding in the training pass, see
       `config.StageConfig.rounding`.
     mask: which elements the training pass keeps, see `config.StageConfig.mask`.
+    error: what distortion is measured on, see `config.StageConfig.error`.
   """
 
   config: ModelConfig
   rounding: str = "noise"
   mask: str = "drawn"
+  error: str = "pixels"
 
   def setup(self):
     cfg = self.config
@@ -153,10 +155,11 @@ class VariableRate(nn.Module):
 
   def __call__(
     self, x: jax.Array, level: jax.Array, keys: jax.Array
-  ) -> tuple[jax.Array, LevelOutput]:
-    """The training pass at one level: `shared`, then `level`."""
+  ) -> tuple[jax.Array, jax.Array, LevelOutput]:
+    """The training pass at one level: x_hat, bits of z, and that of `level`."""
     bits_z, shared = self.shared(x, keys)
-    return bits_z, self.level(shared, level, keys, 0)
+    out = self.level(shared, level, keys, 0)
+    return self.synthesis(out.y_hat), bits_z, out
 
   def shared(self, x: jax.Array, keys: jax.Array) -> tuple[jax.Array, Shared]:
     """What precedes the levels (PAPER: step 1).
@@ -169,9 +172,12 @@ class VariableRate(nn.Module):
     Returns:
       bits of z, [B], and what `level` takes.
     """
-    y, z = self.latents(x)
+    y = self.analysis(x)
+    if self.error == "latents" or self.rounding == "decoder":
+      y = jax.lax.stop_gradient(y)
+    z = self.hyper_analysis(y)
     if self.rounding == "decoder":
-      y, z = jax.lax.stop_gradient((y, z))
+      z = jax.lax.stop_gradient(z)
     noise = _uniform(keys, 0, z.shape[1:]) - 0.5
     coded, z_hat = self._quantized(z, noise)
     bits_z = to_bits(self.z_likelihood(coded)).sum((1, 2, 3))
@@ -236,8 +242,7 @@ class VariableRate(nn.Module):
     if mask is not None:
       bits = bits * mask
     y_hat = self._fill(known + offset, mask, mean, step) * inverse
-    x_hat = self.synthesis(y_hat.astype(y.dtype))
-    return LevelOutput(x_hat, bits.sum((1, 2, 3)), selected)
+    return LevelOutput(y_hat, bits.sum((1, 2, 3)), selected)
 
   def _fill(self, known, mask, mean, step):
     """`known`, with what the decoder puts where nothing is selected."""

@@ -31,6 +31,7 @@ from sclc_jax.config import (
 )
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
+from sclc_jax.train.latent_error import LatentError, measure
 from sclc_jax.train.logs import TrainingLog, summarise
 from sclc_jax.train.loss import (
   draw_levels,
@@ -63,6 +64,9 @@ def new_state(
   }
   if config.optim.ema_decay:
     state["ema"] = params
+  if getattr(config.stages, stage.name).error == "latents":
+    shape = config.model.levels, config.model.M
+    state["latent_error"] = LatentError.empty(*shape)  # `train` measures it
   return state
 
 
@@ -89,7 +93,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   """
   how = getattr(config.stages, stage.name)
   model = VariableRate(
-    stage_model(config, stage.name), how.rounding, how.mask
+    stage_model(config, stage.name), how.rounding, how.mask, how.error
   )
   tx = optimizer(config, stage)
   lmbdas = lagrange_weights(config.train, config.model.levels)
@@ -104,29 +108,31 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   decay = config.optim.ema_decay
   parts = config.train.accumulate
 
-  def part_loss(params, step, part):
+  def part_loss(params, constants, part):
+    step, latent_error = constants
     images, indices = part
     step_key = jax.random.fold_in(root, step)
     keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(indices)
     levels = draw_levels(config, model.config.adaptive, keys)
     loss, sums = rate_distortion(
       model, params, images, levels, keys, lmbdas, weights, dtype,
-      config.train.distortion,
+      config.train.distortion, latent_error,
     )  # fmt: skip
     return loss / parts, sums
 
-  def gradients(params, images, step, indices):
+  def gradients(params, images, constants, indices):
     def loss_fn(params):
       if parts == 1:
-        return part_loss(params, step, (images, indices))
+        return part_loss(params, constants, (images, indices))
       split = [a.reshape(parts, -1, *a.shape[1:]) for a in (images, indices)]
-      loss, sums = sum_in_turn(part_loss, params, step, tuple(split))
+      loss, sums = sum_in_turn(part_loss, params, constants, tuple(split))
       return loss, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
     return jax.value_and_grad(loss_fn, has_aux=True)(params)
 
   def step_fn(state, images, step, indices, stop):
-    (loss, sums), grads = gradients(state["params"], images, step, indices)
+    constants = step, state.get("latent_error")
+    (loss, sums), grads = gradients(state["params"], images, constants, indices)
     loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
     sums = jax.lax.psum({**sums, "stop": stop}, parallel.AXIS)
     finite = jnp.isfinite(optax.global_norm(grads)) & jnp.isfinite(loss)
@@ -137,6 +143,8 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
       "opt_state": opt_state,
       "skipped": state["skipped"],
     }
+    if "latent_error" in state:
+      new["latent_error"] = state["latent_error"]
     if decay:  # young averages forget their start faster
       since = (step - stage.start).astype(jnp.float32)
       rate = 1 - jnp.minimum(decay, (1 + since) / (10 + since))
@@ -294,12 +302,33 @@ def train(
         state = restore_state(checkpoints, step, config, stage)
       else:
         state = new_state(config, stage, params)
+        if "latent_error" in state:
+          crops = _crops(batches(step), resident)
+          state["latent_error"] = _latent_error(
+            config, stage, state["params"], crops
+          )
       if step < stage.stop:
         state, step = _run_stage(run, stage, state, step, min(last, stage.stop))
       params = carried | state["params"]  # what the next stage starts from
   finally:
     run.close()
   return step
+
+
+def _crops(
+  stream: Iterator[np.ndarray], resident: Resident | None
+) -> Iterator[np.ndarray]:
+  """The images that a stream of batches stands for."""
+  for batch in stream:
+    yield resident.cut(resident.data, batch) if resident else batch
+
+
+def _latent_error(
+  config: ExperimentConfig, stage: Stage, params: Any, crops: Iterator
+) -> LatentError:
+  model = stage_model(config, stage.name)
+  found = measure(model, params, crops, config.seed)
+  return parallel.from_first_process(found)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from sclc_jax.config import ExperimentConfig, TrainConfig
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.ms_ssim import ms_ssim
+from sclc_jax.train.latent_error import LatentError
 from sclc_jax.train.sums import sum_in_turn
 
 
@@ -73,6 +74,7 @@ def rate_distortion(
   weights: np.ndarray,
   dtype=jnp.float32,
   distortion: str = "mse",
+  latent_error: LatentError | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """sum over levels of w (lmbda * distortion + bpp), the batch's average.
 
@@ -86,6 +88,8 @@ def rate_distortion(
     weights: [L], from `level_weights`.
     dtype: of the transforms' computation.
     distortion: `mse`, or `ms_ssim`: 1 - MS-SSIM.
+    latent_error: gives the squared error where the model's `error` is
+      `latents`.
 
   Returns:
     The loss, and sums per level [L]: `count`, `mse`, `bpp`, `selected`, and
@@ -105,10 +109,14 @@ def rate_distortion(
 
   def level_loss(args, constants, drawn):
     params, shared, bits_z = args
-    (x, x_255, keys), (level, k) = constants, drawn
+    (x, x_255, keys, latent_error), (level, k) = constants, drawn
     out = apply(params, shared, level, keys, k, method="level")
-    error = (out.x_hat.astype(jnp.float32) - x) * 127.5
-    lost = jnp.mean(error**2, axis=(1, 2, 3))  # [B]
+    if model.error == "latents":
+      lost = latent_error(shared.y, out.y_hat, level)
+    else:
+      x_hat = apply(params, out.y_hat.astype(dtype), method="synthesis")
+      error = (x_hat.astype(jnp.float32) - x) * 127.5
+      lost = jnp.mean(error**2, axis=(1, 2, 3))  # [B]
     values = {"mse": lost, "selected": out.selected}
     if distortion == "ms_ssim":
       values["ms_ssim"] = ms_ssim(x_255, x_255 + error)
@@ -118,7 +126,8 @@ def rate_distortion(
 
   drawn = levels, jnp.arange(levels.shape[0])
   args = params, shared, bits_z
-  loss, values = sum_in_turn(level_loss, args, (x, x_255, keys), drawn)
+  constants = x, x_255, keys, latent_error
+  loss, values = sum_in_turn(level_loss, args, constants, drawn)
   one_hot = jax.nn.one_hot(levels, lmbdas.shape[0])  # [K, B, L]
 
   def per_level(values):

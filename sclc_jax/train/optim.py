@@ -21,10 +21,21 @@ def _where(holds: Callable[[str, str], bool]) -> Callable[[Any], Any]:
   )
 
 
-_is_kernel = _where(lambda _, name: name == "kernel")
 # The few parameters beside those of the base model.
 _is_added = _where(lambda part, _: part in ("quantizer", "selector", "density"))
 _is_table = _where(lambda _, name: name in ("qv", "iqv", "gamma"))
+
+
+def _kinds(config: ExperimentConfig, stage: Stage) -> Callable[[Any], Any]:
+  """`fixed`, `kernel` or `other` for every parameter."""
+  how = getattr(config.stages, stage.name)
+
+  def kind(path, _):
+    if how.error == "latents" and path[1].key in ("analysis", "synthesis"):
+      return "fixed"
+    return "kernel" if path[-1].key == "kernel" else "other"
+
+  return lambda params: jax.tree_util.tree_map_with_path(kind, params)
 
 
 def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
@@ -49,11 +60,15 @@ def optimizer(
   Steps are relative to their size for QV, IQV and gamma, which are factors and
   differ tenfold between levels. SOAP is for kernels; the rest keeps Adam.
   """
-  scaling = optax.scale_by_adam()
-  if config.optim.method == "soap":
-    scaling = optax.multi_transform(
-      {True: scale_by_soap(), False: scaling}, _is_kernel
-    )
+  adam, soap = optax.scale_by_adam(), config.optim.method == "soap"
+  scaling = optax.multi_transform(
+    {
+      "fixed": optax.set_to_zero(),
+      "kernel": scale_by_soap() if soap else adam,
+      "other": adam,
+    },
+    _kinds(config, stage),
+  )
   parts = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
   factor = config.optim.added_lr_factor
   if factor != 1.0:

@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 import skimage.data
+from runs import batches as _batches
 
 from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import from_dict
@@ -32,13 +33,6 @@ _CONFIG = from_dict(
     "data": {"batch_size": 2, "crop_size": 64},
   }
 )
-
-
-def _batches(step):
-  image = skimage.data.astronaut()[:128, :128]
-  return make_batches(
-    [image, image[::-1]], crop_size=64, batch_size=2, seed=0, start_step=step
-  )
 
 
 def _final(workdir, config=_CONFIG, folder="checkpoints"):
