@@ -234,6 +234,23 @@ def with_tables(model: CodecModel, fitted: RangeTables) -> CodecModel:
   return _with_fingerprint(dataclasses.replace(model, fitted=fitted))
 
 
+def with_mask_threshold(model: CodecModel, threshold: float) -> CodecModel:
+  """The model with another `mask_threshold`: another one, to its files.
+
+  Args:
+    model: a frozen model with a selector.
+    threshold: see `config.ModelConfig.mask_threshold`; a lower one codes more.
+  """
+  if not model.config.selective:
+    raise ValueError(
+      f"model {model.fingerprint.hex()} has no selector, so mask_threshold "
+      f"{threshold} would change nothing; leave it out."
+    )
+  config = dataclasses.replace(model.config, mask_threshold=threshold)
+  frozen = freeze(config, model.params, model.objective)
+  return frozen if model.fitted is None else with_tables(frozen, model.fitted)
+
+
 def _signed(config: ModelConfig) -> bool:
   """Whether hyper_synthesis is that of the Mean-scale paper."""
   return config.base != "hyperprior"

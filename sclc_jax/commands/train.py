@@ -32,13 +32,18 @@ def register(add: Add) -> None:
   export = add("export", _export, "freeze a checkpoint into an .sclcm model")
   source = export.add_mutually_exclusive_group(required=True)
   source.add_argument("--workdir", help="of 'sclc train'")
-  source.add_argument("--model", help="a model, to fit its tables anew")
+  source.add_argument("--model", help="a model, to change what follows")
   which = export.add_mutually_exclusive_group()
   which.add_argument("--step", type=int, help="the latest if unset")
   which.add_argument(
     "--best", action="store_true", help="the step that validated best"
   )
   export.add_argument("-o", "--output", required=True, help="FILE.sclcm")
+  export.add_argument(
+    "--mask-threshold", type=float, metavar="T",
+    help="replaces model.mask_threshold: code what is selected with a "
+    "probability above T in (0, 1); a lower one codes more elements",
+  )  # fmt: skip
   export.add_argument(
     "--fit-tables", metavar="FOLDER",
     help="fit the coder's tables to photographs (100 of them, spread over the "
@@ -78,7 +83,12 @@ def _train(args) -> None:
 
 
 def _export(args) -> None:
-  from sclc_jax.codec.model_file import find_model, freeze, save_model
+  from sclc_jax.codec.model_file import (
+    find_model,
+    freeze,
+    save_model,
+    with_mask_threshold,
+  )
   from sclc_jax.experiment import load_checkpoint
 
   if args.model:
@@ -87,6 +97,8 @@ def _export(args) -> None:
     model = find_model(args.model)
   else:
     model = freeze(*load_checkpoint(args.workdir, args.step, args.best))
+  if args.mask_threshold is not None:
+    model = with_mask_threshold(model, args.mask_threshold)
   if args.fit_tables:
     model = _fitted(model, args.fit_tables, args.quiet)
   save_model(model, args.output)

@@ -1,8 +1,15 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from sclc_jax.codec.model_file import freeze, read_model, save_model
+from sclc_jax.codec.model_file import (
+  freeze,
+  read_model,
+  save_model,
+  with_mask_threshold,
+)
 from sclc_jax.config import ModelConfig, Objective
 from sclc_jax.models.variable_rate import init_params
 
@@ -54,3 +61,24 @@ def test_the_objective_is_kept_and_changes_no_fingerprint(wide, tmp_path):
   assert ours.fingerprint == model.fingerprint and model.objective is None
   save_model(ours, tmp_path / "m.sclcm")
   assert read_model(tmp_path / "m.sclcm").objective == goal
+
+
+def test_a_lower_mask_threshold_selects_more_with_the_same_parameters(wide):
+  model, _ = wide
+  lower = with_mask_threshold(model, 0.02)
+  assert lower.config.mask_threshold == 0.02
+  assert lower.fingerprint != model.fingerprint
+  jax.tree.map(np.testing.assert_array_equal, lower.params, model.params)
+  assert np.all(lower.control.thresholds < model.control.thresholds)
+  back = with_mask_threshold(lower, model.config.mask_threshold)
+  assert back.fingerprint == model.fingerprint
+
+
+def test_mask_thresholds_that_cannot_be_are_named(wide):
+  model, params = wide
+  with pytest.raises(ValueError, match="mask_threshold must be between 0 and"):
+    with_mask_threshold(model, 1.5)
+  config = dataclasses.replace(model.config, selective=False)
+  params = {key: params[key] for key in params if key != "selector"}
+  with pytest.raises(ValueError, match="no selector, .* 0.1 would change noth"):
+    with_mask_threshold(freeze(config, params), 0.1)
