@@ -199,6 +199,8 @@ class OptimConfig:
     warmup_steps: of each stage.
     final_lr_fraction: of lr, where a stage ends.
     clip_norm: largest norm of the whole gradient; 0 does not clip.
+    soap_every: updates from one renewal of SOAP's bases to the next. On an
+      accelerator, where a renewal takes as long as several steps, 100.
     added_lr_factor: lr of quantizer, selector and density, relative to lr.
     ema_decay: of the parameters' average, which is what export takes; 0 for
       the parameters themselves.
@@ -209,6 +211,7 @@ class OptimConfig:
   warmup_steps: int = 0
   final_lr_fraction: float = 0.1
   clip_norm: float = 0.0
+  soap_every: int = 20
   added_lr_factor: float = 1.0
   ema_decay: float = 0.0
 
@@ -220,6 +223,9 @@ class OptimConfig:
       "'adam' or 'soap'",
     )
     _check(self.lr > 0, "optim.lr", self.lr, "positive")
+    _check(
+      self.soap_every >= 1, "optim.soap_every", self.soap_every, "positive"
+    )
     _check(
       0 <= self.ema_decay < 1, "optim.ema_decay", self.ema_decay, "in [0, 1)"
     )
@@ -407,9 +413,9 @@ class ExperimentConfig:
     init_from: workdir, model file or shipped model that the parameters come
       from; what it has not starts anew. One of base `hyperprior` may be
       narrower: it goes on inside (`train.transfer`).
-    init_parts: what is taken from it: `all`, the `base` model without
-      quantizer and selector, or its `transforms` alone (analysis and
-      synthesis), which all base models share.
+    init_parts: what is taken from it: `all`, all but the selector
+      (`quantized`), the `base` model without quantizer and selector, or its
+      `transforms` alone (analysis and synthesis), which all base models share.
     init_revive: the channels of y that are dead there start again, as a
       transform of what the model cannot show (`train.revive`).
     model: what is built.
@@ -433,10 +439,10 @@ class ExperimentConfig:
     total = sum(getattr(self.stages, name).steps for name in STAGES)
     _check(total >= 1, "stages.*.steps (sum)", total, "at least 1")
     _check(
-      self.init_parts in ("all", "base", "transforms"),
+      self.init_parts in ("all", "quantized", "base", "transforms"),
       "init_parts",
       self.init_parts,
-      "'all', 'base' or 'transforms'",
+      "'all', 'quantized', 'base' or 'transforms'",
     )
     _check(
       bool(self.init_from) or self.init_parts == "all",

@@ -212,7 +212,7 @@ def initial_params(source: str, parts: str) -> Any | None:
 
   Args:
     source: a workdir, a model file or a shipped name; empty gives None.
-    parts: `all`, `base` or `transforms`.
+    parts: `all`, `quantized`, `base` or `transforms`.
   """
   if not source:
     return None
@@ -224,6 +224,8 @@ def initial_params(source: str, parts: str) -> Any | None:
     params = find_model(source).params
   if parts == "all":
     return params
+  if parts == "quantized":
+    return {key: part for key, part in params.items() if key != "selector"}
   base = params["base"]
   if parts == "transforms":
     base = {key: base[key] for key in ("analysis", "synthesis")}

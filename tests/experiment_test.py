@@ -71,6 +71,15 @@ def test_another_base_takes_the_transforms_and_refuses_the_rest(
     new_state(config, stage, initial_params(str(tmp_path / "m.sclcm"), "base"))
 
 
+def test_a_run_can_leave_the_selector_of_its_start(tiny_model, tmp_path):
+  save_model(tiny_model, tmp_path / "m.sclcm")
+  params = initial_params(str(tmp_path / "m.sclcm"), "quantized")
+  assert set(tiny_model.params) - set(params) == {"selector"}
+  np.testing.assert_array_equal(
+    params["quantizer"]["qv"], tiny_model.params["quantizer"]["qv"]
+  )
+
+
 def _with_dead_channel(model):
   params = copy.deepcopy(model.params)
   layer = params["base"]["analysis"]["conv_3"]

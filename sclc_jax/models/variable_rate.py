@@ -159,7 +159,7 @@ class VariableRate(nn.Module):
     """The training pass at one level: x_hat, bits of z, and that of `level`."""
     bits_z, shared = self.shared(x, keys)
     out = self.level(shared, level, keys, 0)
-    return self.synthesis(out.y_hat), bits_z, out
+    return self.synthesis(out.y_hat.astype(x.dtype)), bits_z, out
 
   def shared(self, x: jax.Array, keys: jax.Array) -> tuple[jax.Array, Shared]:
     """What precedes the levels (PAPER: step 1).

@@ -79,17 +79,18 @@ def measure(
   model = VariableRate(config, "decoder", "inference")
 
   @jax.jit
-  def run(params, images, level, key):
+  def share(params, x, keys):
+    return model.apply({"params": params}, x, keys, method="shared")[1]
+
+  @jax.jit
+  def at_level(params, x, shared, keys, level, key):
     def apply(*args, method):
       return model.apply({"params": params}, *args, method=method)
 
     def picture(y_hat):
       return apply(y_hat, method="synthesis") * 127.5
 
-    x = images.astype(jnp.float32) / 127.5 - 1
-    keys = jax.random.split(key, len(x))
     levels = jnp.full(len(x), level)
-    shared = apply(x, keys, method="shared")[1]
     y_hat = apply(shared, levels, keys, 0, method="level").y_hat
     qv, iqv = (table[level] for table in apply(method="steps"))
     rest = jnp.mean((picture(shared.y * (iqv / qv)) - 127.5 * x) ** 2)
@@ -100,8 +101,12 @@ def measure(
   root, rests, weights = jax.random.key(seed), [], []
   for number, images in enumerate(batches):
     key = jax.random.fold_in(root, number)
-    found = [run(params, images, q, key) for q in range(config.levels)]
-    rest, weight = zip(*found)
+    x = images.astype(np.float32) / 127.5 - 1
+    keys = jax.random.split(key, len(x))
+    shared = share(params, x, keys)
+    rest, weight = zip(
+      *(at_level(params, x, shared, keys, q, key) for q in range(config.levels))
+    )
     rests.append(rest)
     weights.append(weight)
     if (number + 1) * len(images) >= CROPS:

@@ -303,9 +303,8 @@ def train(
       else:
         state = new_state(config, stage, params)
         if "latent_error" in state:
-          crops = _crops(batches(step), resident)
           state["latent_error"] = _latent_error(
-            config, stage, state["params"], crops
+            config, stage, state["params"], batches(step), resident
           )
       if step < stage.stop:
         state, step = _run_stage(run, stage, state, step, min(last, stage.stop))
@@ -315,19 +314,18 @@ def train(
   return step
 
 
-def _crops(
-  stream: Iterator[np.ndarray], resident: Resident | None
-) -> Iterator[np.ndarray]:
-  """The images that a stream of batches stands for."""
-  for batch in stream:
-    yield resident.cut(resident.data, batch) if resident else batch
-
-
 def _latent_error(
-  config: ExperimentConfig, stage: Stage, params: Any, crops: Iterator
+  config: ExperimentConfig,
+  stage: Stage,
+  params: Any,
+  stream: Iterator[np.ndarray],
+  resident: Resident | None,
 ) -> LatentError:
+  """The stage's, the same in all processes."""
+  if resident:
+    stream = (resident.cut(resident.data, rows) for rows in stream)
   model = stage_model(config, stage.name)
-  found = measure(model, params, crops, config.seed)
+  found = measure(model, params, stream, config.seed)
   return parallel.from_first_process(found)
 
 

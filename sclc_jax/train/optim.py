@@ -14,28 +14,18 @@ from sclc_jax.train.soap import scale_by_soap
 from sclc_jax.train.stages import Stage
 
 
-def _where(holds: Callable[[str, str], bool]) -> Callable[[Any], Any]:
-  """A mask for optax: which parameters, by first and last key of their path."""
+def _by_path(label: Callable[[list[str]], Any]) -> Callable[[Any], Any]:
+  """Labels for optax: what `label` says of the keys that lead to each leaf."""
   return lambda params: jax.tree_util.tree_map_with_path(
-    lambda path, _: holds(path[0].key, path[-1].key), params
+    lambda path, _: label([part.key for part in path]), params
   )
 
 
 # The few parameters beside those of the base model.
-_is_added = _where(lambda part, _: part in ("quantizer", "selector", "density"))
-_is_table = _where(lambda _, name: name in ("qv", "iqv", "gamma"))
-
-
-def _kinds(config: ExperimentConfig, stage: Stage) -> Callable[[Any], Any]:
-  """`fixed`, `kernel` or `other` for every parameter."""
-  how = getattr(config.stages, stage.name)
-
-  def kind(path, _):
-    if how.error == "latents" and path[1].key in ("analysis", "synthesis"):
-      return "fixed"
-    return "kernel" if path[-1].key == "kernel" else "other"
-
-  return lambda params: jax.tree_util.tree_map_with_path(kind, params)
+_is_added = _by_path(
+  lambda path: path[0] in ("quantizer", "selector", "density")
+)
+_is_table = _by_path(lambda path: path[-1] in ("qv", "iqv", "gamma"))
 
 
 def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
@@ -60,14 +50,25 @@ def optimizer(
   Steps are relative to their size for QV, IQV and gamma, which are factors and
   differ tenfold between levels. SOAP is for kernels; the rest keeps Adam.
   """
-  adam, soap = optax.scale_by_adam(), config.optim.method == "soap"
+  adam = kernels = optax.scale_by_adam()
+  if config.optim.method == "soap":
+    kernels = scale_by_soap(every=config.optim.soap_every)
+  fixed = ()
+  if getattr(config.stages, stage.name).error == "latents":
+    fixed = ("analysis", "synthesis")
+
+  def kind(path: list[str]) -> str:
+    if path[1] in fixed:
+      return "fixed"
+    return "kernel" if path[-1] == "kernel" else "other"
+
   scaling = optax.multi_transform(
     {
       "fixed": optax.set_to_zero(),
-      "kernel": scale_by_soap() if soap else adam,
+      "kernel": kernels,
       "other": adam,
     },
-    _kinds(config, stage),
+    _by_path(kind),
   )
   parts = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
   factor = config.optim.added_lr_factor

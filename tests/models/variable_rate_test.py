@@ -96,6 +96,7 @@ def test_what_rates_come_from_is_float32_whatever_the_transforms(rounding):
   assert shared.y.dtype == jnp.bfloat16
   level = jnp.array([1])
   out = model.apply(params, shared, level, keys, 0, method="level")
+  assert model.apply(params, x, level, keys)[0].dtype == jnp.bfloat16
   for array in (bits, shared.side, shared.importance, out.bits_y, out.y_hat):
     assert array.dtype == jnp.float32
 
@@ -158,6 +159,10 @@ def test_synthesis_sees_what_the_decoder_will(base, rounding):
   assert np.any(symbols)
   y_hat = (symbols + mean / qv) * iqv
   np.testing.assert_allclose(out.y_hat, y_hat, rtol=1e-4, atol=1e-4)
+  x_hat = model.apply(params, x, jnp.array([1]), keys)[0]
+  np.testing.assert_allclose(
+    x_hat, call("synthesis", y_hat), rtol=1e-4, atol=1e-4
+  )
   bits = to_bits(call("y_likelihood", symbols, scale / qv)).sum()
   close = abs(out.bits_y[0] / bits - 1) < 1e-4
   assert close == (rounding == "decoder")

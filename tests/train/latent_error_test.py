@@ -5,16 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
-from runs import batches
+from runs import batches, final
 
-from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.codec.model_file import find_model
 from sclc_jax.config import ModelConfig, from_dict
+from sclc_jax.experiment import load_checkpoint
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train.latent_error import CROPS, LatentError, measure
-from sclc_jax.train.loop import restore_state, train
+from sclc_jax.train.loop import train
 from sclc_jax.train.loss import rate_distortion
-from sclc_jax.train.stages import stages
 
 _CONFIG = {
   "model": {"N": 4, "M": 6, "init": "wavelet", "table_init": "geometric"},
@@ -26,14 +25,6 @@ _CONFIG = {
   "train": {"levels_per_image": 2, "log_every": 1, "checkpoint_every": 2},
   "data": {"batch_size": 2, "crop_size": 64},
 }
-
-
-def _state(workdir, step, config):
-  checkpoints = Checkpoints(workdir / "checkpoints")
-  stage = next(s for s in stages(config) if step <= s.stop)
-  state = restore_state(checkpoints, step, config, stage)
-  checkpoints.close()
-  return state
 
 
 def test_the_error_of_latents_is_about_that_of_the_picture():
@@ -89,8 +80,8 @@ def test_errors_count_by_level_and_channel():
 def test_the_transforms_stay_and_all_else_learns(tmp_path):
   config = from_dict(_CONFIG)
   train(config, tmp_path, batches, quiet=True)
-  before, after = (_state(tmp_path, step, config) for step in (2, 5))
-  base = before["params"]["base"], after["params"]["base"]
+  before, after = (load_checkpoint(tmp_path, step)[1] for step in (2, 5))
+  base = before["base"], after["base"]
   for part in ("analysis", "synthesis"):
     jax.tree.map(np.testing.assert_array_equal, *(b.pop(part) for b in base))
   for path, (old, new) in jax.tree_util.tree_leaves_with_path(
@@ -100,7 +91,7 @@ def test_the_transforms_stay_and_all_else_learns(tmp_path):
     is_leaf=lambda x: isinstance(x, tuple),
   ):
     assert np.any(np.asarray(old) != np.asarray(new)), path
-  gamma = after["params"]["selector"]["gamma"]
+  gamma = after["selector"]["gamma"]
   assert np.any(gamma != init_params(config.model, 0)["selector"]["gamma"])
 
 
@@ -110,8 +101,11 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
     train(config, tmp_path / "parts", batches, stop_at=stop, quiet=True)
   for name in ("parts", "whole"):
     train(config, tmp_path / name, batches, quiet=True)
-  states = [_state(tmp_path / n, 5, config) for n in ("parts", "whole")]
-  jax.tree.map(np.testing.assert_array_equal, *states)
+  (step, state), (_, whole) = (
+    final(tmp_path / name, config) for name in ("parts", "whole")
+  )
+  assert step == 5
+  jax.tree.map(np.testing.assert_array_equal, state, whole)
 
 
 def test_it_is_refused_where_the_distortion_is_another():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import skimage.data
 from runs import batches as _batches
+from runs import final as _final
 
 from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import from_dict
@@ -35,12 +36,6 @@ _CONFIG = from_dict(
 )
 
 
-def _final(workdir, config=_CONFIG, folder="checkpoints"):
-  checkpoints = Checkpoints(workdir / folder)
-  step = checkpoints.latest_step()
-  return step, restore_state(checkpoints, step, config, stages(config)[-1])
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("unbroken")
@@ -63,7 +58,9 @@ def test_resumed_run_equals_an_unbroken_one(unbroken, tmp_path, stops):
   for stop in stops:
     assert train(_CONFIG, tmp_path, _batches, stop_at=stop, quiet=True) == stop
   assert train(_CONFIG, tmp_path, _batches, quiet=True) == 8
-  (step, state), (_, expected) = _final(tmp_path), _final(unbroken)
+  (step, state), (_, expected) = (
+    _final(workdir, _CONFIG) for workdir in (tmp_path, unbroken)
+  )
   assert step == 8
   jax.tree.map(np.testing.assert_array_equal, state, expected)
   log = (tmp_path / "log.csv").read_text()

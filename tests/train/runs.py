@@ -1,11 +1,17 @@
-"""What runs of a few steps train on."""
+"""What runs of a few steps train on, and what they end with."""
 
+import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import skimage.data
 
+from sclc_jax.checkpoint import Checkpoints
+from sclc_jax.config import ExperimentConfig
 from sclc_jax.train.data import make_batches
+from sclc_jax.train.loop import restore_state
+from sclc_jax.train.stages import stages
 
 
 def batches(step: int) -> Iterator[np.ndarray]:
@@ -14,3 +20,12 @@ def batches(step: int) -> Iterator[np.ndarray]:
   return make_batches(
     [image, image[::-1]], crop_size=64, batch_size=2, seed=0, start_step=step
   )
+
+
+def final(
+  workdir: pathlib.Path, config: ExperimentConfig, folder: str = "checkpoints"
+) -> tuple[int, dict[str, Any]]:
+  """(step, state) of the latest checkpoint, which is of the last stage."""
+  checkpoints = Checkpoints(workdir / folder)
+  step = checkpoints.latest_step()
+  return step, restore_state(checkpoints, step, config, stages(config)[-1])
