@@ -198,11 +198,18 @@ class ControlPath:
         importance[target] = found[1][inner]
     return side, importance
 
-  def _prior(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+  def features(self, z_hat: np.ndarray) -> np.ndarray:
+    """What the head reads: integers [4h, 4w, F] with ACTIVATION_BITS.
+
+    Takes z_hat as `prior` does, but all at once: memory grows with it.
+    """
     x = np.clip(z_hat, -Z_MAX, Z_MAX).astype(np.float64)
     first = self.convs[0].shift - ACTIVATION_BITS
     x = self._activate(_up(x, self.convs[0]), first)
-    features = self._activate(_up(x, self.convs[1]), self.convs[1].shift)
+    return self._activate(_up(x, self.convs[1]), self.convs[1].shift)
+
+  def _prior(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    features = self.features(z_hat)
     acc = _same(features, self.convs[2])
     drop = self.convs[2].shift + ACTIVATION_BITS - SCALE_BITS
     least = -SCALE_MAX if self.signed else 0

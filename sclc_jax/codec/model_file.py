@@ -60,6 +60,9 @@ _TAIL = 2.0**-10  # mass of z left to the escape code, each side
 # mean square, in powers of two, so that a file packs better.
 _KERNEL_STEP = 2.0**-5.5
 _LARGE_KERNEL = 2**16  # elements
+# Deviation of a learned density of y, in predicted scales, to within sqrt(2):
+# tables go from scales of 0.11 to 256, and steps of y deviate by up to 100.
+_DEVIATION = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +151,12 @@ def freeze(
     params: nested dict of arrays.
     objective: what they were trained for.
   """
+  return _frozen(config, _scaled(config, params), objective)
+
+
+def _frozen(
+  config: ModelConfig, params: dict[str, Any], objective: Objective | None
+) -> CodecModel:
   import jax
   import jax.numpy as jnp
 
@@ -207,6 +216,29 @@ def freeze(
   )
 
 
+def _scaled(config: ModelConfig, params: dict[str, Any]) -> dict[str, Any]:
+  """The same model, with scales of y that the range of the tables suits.
+
+  Scales times a number and multiples over it are the same density, so that
+  training lets them drift. The number is a power of two: nothing is rounded.
+  """
+  if config.density == "normal":
+    return params
+  weights, multiples = y_mixture(config, params)
+  deviation = np.sqrt(weights @ multiples**2)
+  bits = np.round(np.log2(deviation / _DEVIATION))
+  density = dict(params["density"])
+  density["log_multiples"] = density["log_multiples"] - bits * np.log(2)
+  base = dict(params["base"])
+  gives = "context_model" if config.base in TAPS else "hyper_synthesis"
+  layer = base[gives]["conv_2"]  # means come first, where there are some
+  factor = np.ones(np.shape(layer["bias"]), np.float32)
+  factor[-config.M :] = 2.0**bits
+  layer = {key: value * factor for key, value in layer.items()}
+  base[gives] = {**base[gives], "conv_2": layer}
+  return {**params, "base": base, "density": density}
+
+
 def _round_kernel(value: np.ndarray) -> np.ndarray:
   """A large kernel [H, W, I, O] in its steps; others as they are."""
   if value.ndim != 4 or value.size < _LARGE_KERNEL:
@@ -222,11 +254,20 @@ def density_tables(config: ModelConfig, params: dict[str, Any]) -> RangeTables:
   """Tables of y as the trained density has them."""
   if config.density == "normal":
     return gaussian_tables()
+  return build_mixture_tables(*y_mixture(config, params))
+
+
+def y_mixture(
+  config: ModelConfig, params: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+  """(weights, multiples of the scale), float64 [K], of the density of y."""
+  if config.density == "normal":
+    return np.ones(1), np.ones(1)
   from sclc_jax.models.variable_rate import VariableRate
 
-  model = VariableRate(config)
-  mixture = model.apply({"params": params}, method="y_mixture")
-  return build_mixture_tables(*(np.asarray(a, np.float64) for a in mixture))
+  found = VariableRate(config).apply({"params": params}, method="y_mixture")
+  weights, multiples = (np.asarray(a, np.float64) for a in found)
+  return weights, multiples
 
 
 def with_tables(model: CodecModel, fitted: RangeTables) -> CodecModel:
@@ -246,8 +287,24 @@ def with_mask_threshold(model: CodecModel, threshold: float) -> CodecModel:
       f"model {model.fingerprint.hex()} has no selector, so mask_threshold "
       f"{threshold} would change nothing; leave it out."
     )
-  config = dataclasses.replace(model.config, mask_threshold=threshold)
-  frozen = freeze(config, model.params, model.objective)
+  return with_selector(model, model.params["selector"], threshold)
+
+
+def with_selector(
+  model: CodecModel, selector: dict[str, Any], threshold: float = 0.5
+) -> CodecModel:
+  """The model with a selector, or another one: another one, to its files.
+
+  Args:
+    model: a frozen model.
+    selector: parameters of `models.selective.Selector`.
+    threshold: see `config.ModelConfig.mask_threshold`.
+  """
+  config = dataclasses.replace(
+    model.config, selective=True, mask_threshold=threshold
+  )
+  params = {**model.params, "selector": selector}
+  frozen = _frozen(config, params, model.objective)
   return frozen if model.fitted is None else with_tables(frozen, model.fitted)
 
 

@@ -5,15 +5,21 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model_file import freeze, read_model, save_model
+from sclc_jax.codec.model_file import (
+  freeze,
+  read_model,
+  save_model,
+  y_mixture,
+)
 from sclc_jax.codec.table_fit import fit_tables
 from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.config import BASES, ModelConfig
+from sclc_jax.models.context import TAPS
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.nn.likelihoods import to_bits
 
 
-def _model(base):
+def _model(base, drift=1.0):
   config = ModelConfig(
     base,
     6,
@@ -26,8 +32,14 @@ def _model(base):
   params = jax.tree.map(np.asarray, init_params(config, 0))
   params["density"]["logits"] = np.array([0.5, 0.0, -1.0], np.float32)
   params["density"]["log_multiples"] = np.log(
-    np.array([0.3, 1.0, 2.5], np.float32)
+    np.array([0.3, 1.0, 2.5], np.float32) / drift
   )
+  gives = "context_model" if base in TAPS else "hyper_synthesis"
+  layer = params["base"][gives]["conv_2"]
+  for key, value in layer.items():
+    layer[key] = np.concatenate(
+      [value[..., :-12], value[..., -12:] * drift], -1
+    )
   return freeze(config, params)
 
 
@@ -44,6 +56,15 @@ def test_its_tables_travel_in_the_model_file(mixture_model, photo, tmp_path):
   assert read.config.density == "mixture"
   data = Codec(mixture_model).compress(photo, 5.5)
   assert Codec(read).compress(photo, 5.5) == data
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_scales_that_drifted_in_training_are_the_same_model(base):
+  model = _model(base)
+  weights, multiples = y_mixture(model.config, model.params)
+  assert 0.35 < np.sqrt(weights @ multiples**2) < 0.71
+  drifted = _model(base, drift=64.0)
+  assert drifted.fingerprint == model.fingerprint
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -66,9 +87,9 @@ def test_bytes_are_those_that_the_density_says(mixture_model, photo, level):
   scale, _ = model.apply(params, z, method="prior")
   qv, iqv = mixture_model.steps[:, found.step]
   y = found.y_hat / iqv
-  bits = to_bits(
-    model.apply(params, y, scale[0] / qv, method="y_likelihood")
-  )[found.mask].sum()
+  bits = to_bits(model.apply(params, y, scale[0] / qv, method="y_likelihood"))[
+    found.mask
+  ].sum()
   assert found.y.any()
   size = codec.info(data)["y_bytes"]
   assert abs(size - bits / 8) < 0.005 * bits / 8 + 64
