@@ -9,7 +9,7 @@ cpu_medium_masked.py's model (N=128, M=320) goes on inside the wider one
 hours. Kodak, 12 qualities: 0.169 bpp at 27.59 dB to 1.577 at 37.82, BD-rate
 -0.4 % against that model (12 held-out photographs -2.4 %, of which one gives
 most), for 1.6 times its time of coding: too little to ship
-(experiments/results/kodak_hyperprior_mse.csv, hyperprior_mse_cpu_log.csv).
+(experiments/results/kodak_hyperprior_mse_cpu.csv, hyperprior_mse_cpu_log.csv).
 
 Width was not what was missing. Of the squared error of 30.2 at level 8 on the
 held-out photographs 26.9 stays without any rounding, 116 of the 320 channels of

@@ -50,7 +50,7 @@ from sclc_jax.config import ModelConfig, Objective, from_dict
 from sclc_jax.models.context import TAPS
 
 VERSION = 3  # 1 and 2 were not packed, 2 has tables of y of its own
-DEFAULT_MODEL = "cpu-medium"
+DEFAULT_MODEL = "hyperprior-mse"
 _FIRST_KEYS = frozenset(
   ("base", "N", "M", "levels", "adaptive", "selective", "init",
    "importance_bias", "table_init")
