@@ -287,22 +287,22 @@ def with_mask_threshold(model: CodecModel, threshold: float) -> CodecModel:
       f"model {model.fingerprint.hex()} has no selector, so mask_threshold "
       f"{threshold} would change nothing; leave it out."
     )
-  return with_selector(model, model.params["selector"], threshold)
+  return with_selector(
+    model, model.params["selector"], mask_threshold=threshold
+  )
 
 
 def with_selector(
-  model: CodecModel, selector: dict[str, Any], threshold: float = 0.5
+  model: CodecModel, selector: dict[str, Any], **changes: Any
 ) -> CodecModel:
   """The model with a selector, or another one: another one, to its files.
 
   Args:
     model: a frozen model.
     selector: parameters of `models.selective.Selector`.
-    threshold: see `config.ModelConfig.mask_threshold`.
+    **changes: of `config.ModelConfig`, where the selector needs some.
   """
-  config = dataclasses.replace(
-    model.config, selective=True, mask_threshold=threshold
-  )
+  config = dataclasses.replace(model.config, selective=True, **changes)
   params = {**model.params, "selector": selector}
   frozen = _frozen(config, params, model.objective)
   return frozen if model.fitted is None else with_tables(frozen, model.fitted)

@@ -71,7 +71,7 @@ def fit_selector(model: CodecModel, images: Iterable[np.ndarray]) -> CodecModel:
     },
     "gamma": 1 / (1 + np.log2(highest / thresholds)),
   }
-  return with_selector(model, selector)
+  return with_selector(model, selector, mask_threshold=0.5, curves="channel")
 
 
 def _narrow(model: CodecModel) -> float:

@@ -7,7 +7,12 @@ from PIL import Image
 from sclc_jax import cli
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.control import SCALE_BITS
-from sclc_jax.codec.model_file import freeze, read_model, save_model
+from sclc_jax.codec.model_file import (
+  freeze,
+  read_model,
+  save_model,
+  with_selector,
+)
 from sclc_jax.codec.selector_fit import fit_selector
 
 
@@ -66,6 +71,14 @@ def test_all_but_the_selector_stays(tiny_model, photos):
   for key in ("y", "z", "side"):
     np.testing.assert_array_equal(*(getattr(a, key) for a in analyses))
   np.testing.assert_array_equal(fitted.steps, tiny_model.steps)
+
+
+def test_curves_of_other_kinds_are_replaced(tiny_model, photos):
+  selector = dict(tiny_model.params["selector"])
+  selector["gamma"] = np.ones((8, 1), np.float32)
+  shared = with_selector(tiny_model, selector, curves="shared")
+  fitted = fit_selector(shared, photos)
+  assert fitted.fingerprint == fit_selector(tiny_model, photos).fingerprint
 
 
 def test_files_come_back_and_more_is_coded_at_higher_quality(
