@@ -53,12 +53,12 @@ def optimizer(
   adam = kernels = optax.scale_by_adam()
   if config.optim.method == "soap":
     kernels = scale_by_soap(every=config.optim.soap_every)
-  fixed = ()
+  fixed = set()
   if getattr(config.stages, stage.name).error == "latents":
-    fixed = ("analysis", "synthesis")
+    fixed = {"analysis", "synthesis"}
 
   def kind(path: list[str]) -> str:
-    if path[1] in fixed:
+    if fixed.intersection(path):
       return "fixed"
     return "kernel" if path[-1] == "kernel" else "other"
 
