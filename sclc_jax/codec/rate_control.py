@@ -274,9 +274,14 @@ class _PsnrCurve:
 def _search_psnr(
   measure: Callable[[int], float], curve: _PsnrCurve, target: float, last: int
 ) -> dict[int, float]:
-  """PSNR by step in [0, last]; only the last may be predicted, if trusted."""
+  """PSNR by step in [0, last]; only the last may be predicted, if trusted.
+
+  Where a trial has not halved the distance, the photo or the model is unlike
+  what predictions come from, and the next one halves what is left.
+  """
   values: dict[int, float] = {}
   low, high = -1, last + 1  # measured steps below and above, or none yet
+  distance, halves = math.inf, True
   while len(values) < MAX_TRIALS and high - low > 1:
     mean, deviation = curve.predict()
     inside = slice(low + 1, high)
@@ -284,9 +289,13 @@ def _search_psnr(
     if values and 0 < step < last and deviation[step] <= _TRUSTED_DB:
       values[step] = float(mean[step])
       break
+    if not halves:
+      step = (low + high) // 2
     values[step] = measure(step)
     if _near("psnr", values[step], target):
       break
     curve.learn(step, values[step])
     low, high = (step, high) if values[step] < target else (low, step)
+    before, distance = distance, abs(values[step] - target)
+    halves = distance <= before / 2
   return values

@@ -22,8 +22,8 @@ GOAL = Objective("mse", 0.0016, 0.2)
 
 
 @functools.cache
-def _shipped(effort: int) -> Codec:
-  return load_codec(effort=effort)
+def _shipped(effort: int, model: str | None = None) -> Codec:
+  return load_codec(model, effort=effort)
 
 
 def _with_goal(model):
@@ -41,14 +41,21 @@ def _cost(model, photo, data, quality) -> float:
 
 
 @pytest.mark.parametrize(
-  ("quality", "gain"), [(1, 0.003), (4.5, 0.01), (8, 0.03)]
+  ("name", "quality", "gain"),
+  [
+    ("cpu-medium", 1, 0.003),
+    ("cpu-medium", 4.5, 0.01),
+    ("cpu-medium", 8, 0.03),
+    (None, 1, 0.003),
+    (None, 4.5, 0.003),
+    (None, 8, 0.03),
+  ],
 )
-def test_a_search_makes_better_files_of_a_photo(quality, gain):
+def test_a_search_makes_better_files_of_a_photo(name, quality, gain):
   photo = skimage.data.coffee()[100:228, 200:328]
-  codec = _shipped(2)
   plain, better = (
-    _cost(codec.model, photo, _shipped(n).compress(photo, quality), quality)
-    for n in (0, 2)
+    _cost(codec.model, photo, codec.compress(photo, quality), quality)
+    for codec in (_shipped(0, name), _shipped(2, name))
   )
   assert better < (1 - gain) * plain
 
