@@ -13,8 +13,7 @@ The run was interrupted once, and had the photographs in three parts, as they
 arrived: 213 of them for the timing, 381 until step 29,080, 568 from there on
 (the training set without bsds500, whose JPEG files are not downscaled, and
 without the 12 held-out ones). Loss: experiments/results/
-hyperprior_mse_log.csv. Still falling by 0.1 % per 1,000 steps before the last
-decay of the learning rate.
+hyperprior_mse_log.csv, where `selective` is the selector that was thrown away.
 
 Departures from the paper's schedule, and why:
 - It goes on from `cpu-medium` (N=160) without its selector: 7.7 hours of CPU
