@@ -4,8 +4,8 @@
       --config.data.source folder:PHOTOS
 
 Then the decoder (hyperprior_mse_decoder.py, which has the remaining commands).
-58,000 steps of batch 16 took 9 minutes of one NVIDIA H200: 8.5 ms a step, 118
-a second, beside some two minutes of compilation and start. The paper's
+58,000 steps of batch 16 took 9 minutes of one NVIDIA H200: 112 a second by the
+progress bar, beside some two minutes of compilation and start. The paper's
 schedule has 7,000,000 base steps and 1,200,000 for each of the other stages,
 of batch 8.
 

@@ -9,7 +9,7 @@
 
 What the decoder knows is fitted to latents as the encoder rounds them, in
 float32, then the selector to the predicted scales. 601 steps of batch 4, half
-an hour on two CPU cores; some ten seconds on the GPU.
+an hour on two CPU cores.
 """
 
 from sclc_jax.recipes import masked_cpu_config_dict

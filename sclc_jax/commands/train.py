@@ -99,8 +99,6 @@ def _export(args) -> None:
     save_model,
     with_mask_threshold,
   )
-  from sclc_jax.codec.selector_fit import fit_selector
-  from sclc_jax.codec.table_fit import fit_tables
   from sclc_jax.experiment import load_checkpoint
 
   if args.model:
@@ -110,11 +108,15 @@ def _export(args) -> None:
   else:
     model = freeze(*load_checkpoint(args.workdir, args.step, args.best))
   if args.fit_selector:
+    from sclc_jax.codec.selector_fit import fit_selector
+
     photos = _photos("--fit-selector", args.fit_selector, args.quiet)
     model = fit_selector(model, photos)
   if args.mask_threshold is not None:
     model = with_mask_threshold(model, args.mask_threshold)
   if args.fit_tables:
+    from sclc_jax.codec.table_fit import fit_tables
+
     photos = _photos("--fit-tables", args.fit_tables, args.quiet)
     model, saved = fit_tables(model, photos)
     print(f"fitted tables: {100 * saved:.1f} % less for y")

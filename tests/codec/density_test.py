@@ -87,9 +87,9 @@ def test_bytes_are_those_that_the_density_says(mixture_model, photo, level):
   scale, _ = model.apply(params, z, method="prior")
   qv, iqv = mixture_model.steps[:, found.step]
   y = found.y_hat / iqv
-  bits = to_bits(model.apply(params, y, scale[0] / qv, method="y_likelihood"))[
-    found.mask
-  ].sum()
+  bits = to_bits(
+    model.apply(params, y, scale[0] / qv, method="y_likelihood")
+  )[found.mask].sum()
   assert found.y.any()
   size = codec.info(data)["y_bytes"]
   assert abs(size - bits / 8) < 0.005 * bits / 8 + 64
