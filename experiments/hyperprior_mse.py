@@ -36,31 +36,15 @@ Departures from the paper's schedule, and why:
   down at random, since the photographs are few.
 """
 
-from sclc_jax.recipes import gpu_config_dict
+from sclc_jax.recipes import quantized_gpu_config_dict
 
 
 def get_config():
-  config = gpu_config_dict()
-  config.init_from = "cpu-medium"
-  config.init_parts = "quantized"
-  config.model.selective = False
-  config.stages.base.steps = 0
+  config = quantized_gpu_config_dict(init_from="cpu-medium")
   config.stages.quantization.steps = 58_000
-  config.stages.quantization.rounding = "mixed"
   config.optim.method = "soap"
   config.optim.soap_every = 100
   config.optim.lr = 4e-4
-  config.optim.warmup_steps = 500
-  config.optim.final_lr_fraction = 0.02
-  config.optim.ema_decay = 0.999
-  config.optim.clip_norm = 100.0
   config.train.lmbda_first = 0.00137
   config.train.lmbda_last = 0.2
-  config.train.level_balance = 0.45
-  config.train.precision = "bfloat16"
-  config.train.steps_per_dispatch = 20
-  config.train.log_every = 500
-  config.train.checkpoint_every = 20_000
-  config.data.batch_size = 16
-  config.data.device_resident = True
   return config

@@ -12,20 +12,14 @@ float32, then the selector to the predicted scales. 601 steps of batch 4, half
 an hour on two CPU cores.
 """
 
-from sclc_jax.recipes import masked_cpu_config_dict
+from sclc_jax.recipes import decoder_cpu_config_dict
 
 
 def get_config():
-  config = masked_cpu_config_dict(N=192)
+  config = decoder_cpu_config_dict(N=192, steps=600)
   config.seed = 5  # crops of its own
-  config.model.mask_threshold = 0.5
-  config.model.selective = False
-  config.stages.quantization.rounding = "decoder"
-  config.stages.selective.steps = 0
-  config.stages.decoder.steps = 600
   config.optim.lr = 1e-4
   config.optim.ema_decay = 0.99
   config.train.lmbda_first = 0.00137
   config.train.lmbda_last = 0.2
-  config.train.level_balance = 0.45
   return config

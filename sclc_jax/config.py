@@ -13,6 +13,7 @@ import typing
 from typing import Any
 
 STAGES = ("base", "quantization", "selective", "decoder")
+LARGE_KERNEL = 2**16  # elements: those that a model's size comes from
 
 
 def _check(ok: bool, key: str, value: Any, rule: str) -> None:
@@ -204,6 +205,9 @@ class OptimConfig:
     added_lr_factor: lr of quantizer, selector and density, relative to lr.
     ema_decay: of the parameters' average, which is what export takes; 0 for
       the parameters themselves.
+    fix_large_kernels: kernels of 2**16 elements and more stay as `init_from`
+      has them. At the paper's widths 0.3 of 12 million parameters are left to
+      train, which is what `sclc export --parent` then stores.
   """
 
   method: str = "adam"
@@ -214,6 +218,7 @@ class OptimConfig:
   soap_every: int = 20
   added_lr_factor: float = 1.0
   ema_decay: float = 0.0
+  fix_large_kernels: bool = False
 
   def __post_init__(self):
     _check(

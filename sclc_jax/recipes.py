@@ -57,6 +57,35 @@ def gpu_config_dict():
   return config
 
 
+def quantized_gpu_config_dict(init_from: str):
+  """A trained model goes on, all selected, on rounded latents, on one GPU.
+
+  The data lie in its memory, and 20 steps of batch 16 run in a call. The caller
+  sets the steps of `quantization`, optimiser, learning rate and lmbda.
+
+  Args:
+    init_from: the model, without its selector.
+  """
+  config = gpu_config_dict()
+  config.init_from = init_from
+  config.init_parts = "quantized"
+  config.model.selective = False
+  config.stages.base.steps = 0
+  config.stages.quantization.rounding = "mixed"
+  config.optim.warmup_steps = 500
+  config.optim.final_lr_fraction = 0.02
+  config.optim.ema_decay = 0.999
+  config.optim.clip_norm = 100.0
+  config.train.level_balance = 0.45
+  config.train.precision = "bfloat16"
+  config.train.steps_per_dispatch = 20
+  config.train.log_every = 500
+  config.train.checkpoint_every = 20_000
+  config.data.batch_size = 16
+  config.data.device_resident = True
+  return config
+
+
 def cpu_config_dict(
   N: int, M: int, crop_size: int = 256, batch_size: int = 4
 ):
@@ -100,6 +129,26 @@ def masked_cpu_config_dict(N: int):
   config.optim.method = "soap"
   config.optim.final_lr_fraction = 0.03
   config.train.checkpoint_every = 100
+  return config
+
+
+def decoder_cpu_config_dict(N: int, steps: int):
+  """The decoder of a trained model (`init_from`), all selected, M=320.
+
+  It is fitted to latents as the encoder rounds them. The caller sets learning
+  rate, EMA and lmbda.
+
+  Args:
+    N: width of the transforms and of z.
+    steps: of the stage `decoder`.
+  """
+  config = masked_cpu_config_dict(N)
+  config.model.mask_threshold = 0.5
+  config.model.selective = False
+  config.stages.quantization.rounding = "decoder"
+  config.stages.selective.steps = 0
+  config.stages.decoder.steps = steps
+  config.train.level_balance = 0.45
   return config
 
 

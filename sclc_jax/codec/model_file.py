@@ -46,10 +46,12 @@ from sclc_jax.codec.tensor_file import (
   read_tensors,
   write_tensors,
 )
-from sclc_jax.config import ModelConfig, Objective, from_dict
+from sclc_jax.config import LARGE_KERNEL, ModelConfig, Objective, from_dict
 from sclc_jax.models.context import TAPS
 
-VERSION = 3  # 1 and 2 were not packed, 2 has tables of y of its own
+# 1 and 2 were not packed, 2 has tables of y of its own, 4 has tables packed as
+# differences and may leave out what another model has.
+VERSION = 4
 DEFAULT_MODEL = "hyperprior-mse"
 _FIRST_KEYS = frozenset(
   ("base", "N", "M", "levels", "adaptive", "selective", "init",
@@ -59,7 +61,6 @@ _TAIL = 2.0**-10  # mass of z left to the escape code, each side
 # Large kernels are rounded to steps of about this part of each channel's root
 # mean square, in powers of two, so that a file packs better.
 _KERNEL_STEP = 2.0**-5.5
-_LARGE_KERNEL = 2**16  # elements
 # Deviation of a learned density of y, in predicted scales, to within sqrt(2):
 # tables go from scales of 0.11 to 256, and steps of y deviate by up to 100.
 _DEVIATION = 0.5
@@ -241,7 +242,7 @@ def _scaled(config: ModelConfig, params: dict[str, Any]) -> dict[str, Any]:
 
 def _round_kernel(value: np.ndarray) -> np.ndarray:
   """A large kernel [H, W, I, O] in its steps; others as they are."""
-  if value.ndim != 4 or value.size < _LARGE_KERNEL:
+  if value.ndim != 4 or value.size < LARGE_KERNEL:
     return value
   rms = np.sqrt(np.mean(np.square(value, dtype=np.float64), (0, 1, 2)))
   # float16 has no finer steps.
@@ -367,8 +368,22 @@ def _with_fingerprint(model: CodecModel) -> CodecModel:
   )
 
 
-def save_model(model: CodecModel, path: str | os.PathLike) -> None:
-  """Writes an .sclcm file, whole or not at all."""
+def save_model(
+  model: CodecModel,
+  path: str | os.PathLike,
+  parent: CodecModel | None = None,
+) -> None:
+  """Writes an .sclcm file, whole or not at all.
+
+  Args:
+    model: to write.
+    path: of the file.
+    parent: a shipped model, of which the file then holds the fingerprint
+      instead of every array that both have alike.
+
+  Raises:
+    ValueError: the parent is not shipped, or has what the model lacks.
+  """
   about = {
     "version": VERSION,
     "fingerprint": model.fingerprint.hex(),
@@ -376,7 +391,35 @@ def save_model(model: CodecModel, path: str | os.PathLike) -> None:
   }
   if model.objective is not None:
     about["objective"] = dataclasses.asdict(model.objective)
-  write_tensors(path, about, _tensors(model))
+  tensors = _tensors(model)
+  if parent is not None:
+    about["parent"] = parent.fingerprint.hex()
+    tensors = _changes(tensors, parent)
+  write_tensors(path, about, tensors)
+
+
+def _changes(
+  tensors: dict[str, np.ndarray], parent: CodecModel
+) -> dict[str, np.ndarray]:
+  """Those of a model's arrays that its parent has otherwise."""
+  name = parent.fingerprint.hex()
+  if find_shipped(parent.fingerprint) is None:
+    raise ValueError(
+      f"parent {name} is not a shipped model, so that nobody could read what "
+      "refers to it; 'sclc models' lists those that are."
+    )
+  known = _tensors(parent)
+  lacking = sorted(known.keys() - tensors.keys())
+  if lacking:
+    raise ValueError(
+      f"parent {name} has {lacking[0]}, which the model lacks; take a parent "
+      "of the same kind, or none."
+    )
+  return {
+    key: value
+    for key, value in tensors.items()
+    if key not in known or not np.array_equal(value, known[key])
+  }
 
 
 def read_model(path: str | os.PathLike) -> CodecModel:
@@ -396,6 +439,14 @@ def read_model(path: str | os.PathLike) -> CodecModel:
       )
     config = from_dict(meta["model"], ModelConfig)
     tensors = read_tensors(path)
+    if "parent" in meta:
+      parent = _find_shipped(meta["parent"])
+      if parent is None:
+        raise ValueError(
+          f"{path} holds what differs from model {meta['parent']}, which is "
+          "not among the shipped ones; update sclc_jax."
+        )
+      tensors = {**_tensors(parent[1]), **tensors}
     if _fingerprint(config, tensors).hex() != meta["fingerprint"]:
       raise KeyError("fingerprint")
     model = _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
@@ -509,8 +560,12 @@ def shipped_models() -> dict[str, pathlib.Path]:
 
 def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
   """Name and model of the shipped one that has this fingerprint, if any."""
+  return _find_shipped(fingerprint.hex())
+
+
+def _find_shipped(fingerprint: str) -> tuple[str, CodecModel] | None:
   for name, path in shipped_models().items():
-    if read_about(path)["fingerprint"] == fingerprint.hex():
+    if read_about(path)["fingerprint"] == fingerprint:
       return name, read_model(path)
   return None
 

@@ -60,6 +60,11 @@ def register(add: Add) -> None:
     help="fit the coder's tables to photographs, likewise: some 3 %% smaller "
     "files where model.density is 'normal'",
   )  # fmt: skip
+  export.add_argument(
+    "--parent", metavar="NAME",
+    help="a shipped model: write only what differs from it, which is little "
+    "where optim.fix_large_kernels was set",
+  )  # fmt: skip
 
   sweep = add("sweep", _sweep, "train and compare the points of a sweep")
   sweep.add_argument("config", help="experiments/sweeps/NAME.py")
@@ -120,7 +125,8 @@ def _export(args) -> None:
     photos = _photos("--fit-tables", args.fit_tables, args.quiet)
     model, saved = fit_tables(model, photos)
     print(f"fitted tables: {100 * saved:.1f} % less for y")
-  save_model(model, args.output)
+  parent = find_model(args.parent) if args.parent else None
+  save_model(model, args.output, parent)
   size = pathlib.Path(args.output).stat().st_size
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
 

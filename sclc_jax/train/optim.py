@@ -9,23 +9,46 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sclc_jax.config import ExperimentConfig
+from sclc_jax.config import LARGE_KERNEL, ExperimentConfig
 from sclc_jax.train.soap import scale_by_soap
 from sclc_jax.train.stages import Stage
 
 
-def _by_path(label: Callable[[list[str]], Any]) -> Callable[[Any], Any]:
-  """Labels for optax: what `label` says of the keys that lead to each leaf."""
+def _by_path(label: Callable[[list[str], Any], Any]) -> Callable[[Any], Any]:
+  """Labels for optax: what `label` says of each leaf and the keys to it."""
   return lambda params: jax.tree_util.tree_map_with_path(
-    lambda path, _: label([part.key for part in path]), params
+    lambda path, leaf: label([part.key for part in path], leaf), params
   )
 
 
 # The few parameters beside those of the base model.
 _is_added = _by_path(
-  lambda path: path[0] in ("quantizer", "selector", "density")
+  lambda path, _: path[0] in ("quantizer", "selector", "density")
 )
-_is_table = _by_path(lambda path: path[-1] in ("qv", "iqv", "gamma"))
+_is_table = _by_path(lambda path, _: path[-1] in ("qv", "iqv", "gamma"))
+
+
+def _is_fixed(
+  config: ExperimentConfig, stage: Stage
+) -> Callable[[list[str], Any], bool]:
+  """Tells of a leaf and the keys to it whether the stage leaves it alone."""
+  parts = set()
+  if getattr(config.stages, stage.name).error == "latents":
+    parts = {"analysis", "synthesis"}
+  large = LARGE_KERNEL if config.optim.fix_large_kernels else float("inf")
+  return lambda path, leaf: bool(parts.intersection(path)) or (
+    path[-1] == "kernel" and jnp.size(leaf) >= large
+  )
+
+
+def hold(config: ExperimentConfig, stage: Stage, params: Any) -> Any:
+  """The parameters, without a gradient of those that the stage leaves alone."""
+  fixed = _by_path(_is_fixed(config, stage))(params)
+  return jax.tree.map(
+    lambda keep, leaf: jax.lax.stop_gradient(leaf) if keep else leaf,
+    fixed,
+    params,
+  )
 
 
 def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
@@ -53,12 +76,10 @@ def optimizer(
   adam = kernels = optax.scale_by_adam()
   if config.optim.method == "soap":
     kernels = scale_by_soap(every=config.optim.soap_every)
-  fixed = set()
-  if getattr(config.stages, stage.name).error == "latents":
-    fixed = {"analysis", "synthesis"}
+  is_fixed = _is_fixed(config, stage)
 
-  def kind(path: list[str]) -> str:
-    if fixed.intersection(path):
+  def kind(path: list[str], leaf: Any) -> str:
+    if is_fixed(path, leaf):
       return "fixed"
     return "kernel" if path[-1] == "kernel" else "other"
 

@@ -13,7 +13,13 @@ from sclc_jax.codec.context import (
   coding_groups,
 )
 from sclc_jax.codec.images import load_photo
-from sclc_jax.codec.model_file import read_model
+from sclc_jax.codec.model_file import (
+  find_model,
+  read_model,
+  save_model,
+  shipped_models,
+  with_mask_threshold,
+)
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.config import BASES
@@ -21,6 +27,7 @@ from sclc_jax.models.context import TAPS, widths
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import independent_decoder  # noqa: E402
+from golden_test import OWN_MODELS  # noqa: E402
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "format.md"
 BOUNDS = independent_decoder.read_bounds(PAGE.read_text())
@@ -66,8 +73,24 @@ def test_a_decoder_written_from_the_page_finds_the_same_symbols(path):
   )
 
 
+def test_a_model_is_told_from_its_parent_as_the_page_says(tmp_path):
+  path, whole = tmp_path / "child.sclcm", tmp_path / "whole.sclcm"
+  parent = find_model("hyperprior-mse")
+  model = with_mask_threshold(parent, 0.3)
+  save_model(model, path, parent)
+  save_model(model, whole)
+  assert path.stat().st_size < whole.stat().st_size / 20
+  tensors, config = independent_decoder.read_model(
+    path.read_bytes(), [file.read_bytes() for file in shipped_models().values()]
+  )
+  wanted, same_config = independent_decoder.read_model(whole.read_bytes())
+  assert config == same_config and tensors.keys() == wanted.keys()
+  for name, value in wanted.items():
+    np.testing.assert_array_equal(tensors[name], value)
+
+
 @pytest.mark.parametrize("unselected", ["mean", "zero"])
-@pytest.mark.parametrize("base", (*BASES, "fitted", "packed"))
+@pytest.mark.parametrize("base", (*BASES, *OWN_MODELS))
 def test_wild_latents_under_a_quality_map_decode_as_the_page_says(
   base, unselected
 ):

@@ -2,8 +2,9 @@
 
 `python tests/codec/golden_test.py` writes the set of the present version with
 the model of the first, `... BASE` the set of another base model at version 1,
-`... fitted` that of a model with tables of y of its own; a set that was
-released is never written again. The hyperprior's lie in the
+`... fitted` that of a model with tables of y of its own, `... differences` that
+of a model of the present version of .sclcm (`packed`: of version 3); a set that
+was released is never written again. The hyperprior's lie in the
 version's folder, the others' in folders of their own.
 """
 
@@ -25,6 +26,7 @@ from sclc_jax.config import BASES
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FILES = sorted(GOLDEN.glob("v*/**/*.sclc"))
 NAMES = [str(p.relative_to(GOLDEN).with_suffix("")) for p in FILES]
+OWN_MODELS = ("fitted", "packed", "differences")
 
 
 def golden_codec(folder: pathlib.Path) -> Codec:
@@ -47,7 +49,7 @@ def symbols_digest(codec: Codec, data: bytes) -> str:
 def test_every_format_version_has_its_files():
   folders = {str(path.parent.relative_to(GOLDEN)) for path in FILES}
   versions = [f"v{i}" for i in range(1, bitstream.VERSION + 1)]
-  others = [f"v1/{name}" for name in (*BASES[1:], "fitted", "packed")]
+  others = [f"v1/{name}" for name in (*BASES[1:], *OWN_MODELS)]
   assert folders == {*versions, *others}
 
 
@@ -132,7 +134,7 @@ def _write_fitted() -> None:
   _write_model("fitted", model)
 
 
-def _write_packed() -> None:
+def _write_present(name: str) -> None:
   from sclc_jax.codec.model_file import freeze
   from sclc_jax.config import ModelConfig
 
@@ -140,7 +142,7 @@ def _write_packed() -> None:
     N=8, M=12, init="wavelet", table_init="geometric", density="mixture",
     mask_threshold=0.3,
   )  # fmt: skip
-  _write_model("packed", freeze(config, _random_params(config)))
+  _write_model(name, freeze(config, _random_params(config)))
 
 
 def _write_model(name: str, model: CodecModel) -> None:
@@ -192,8 +194,8 @@ def _write(folder: pathlib.Path, images: dict[str, tuple]) -> None:
 if __name__ == "__main__":
   if sys.argv[1:] == ["fitted"]:
     _write_fitted()
-  elif sys.argv[1:] == ["packed"]:
-    _write_packed()
+  elif sys.argv[1:] == ["differences"]:
+    _write_present("differences")
   elif len(sys.argv) > 1:
     _write_base(sys.argv[1])
   else:

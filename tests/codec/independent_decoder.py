@@ -206,12 +206,25 @@ def decode_symbols(file, model, config, cdf, cdf_offset, bounds):
   return z, s, mask, all_index, all_y, y_hat
 
 
-def read_model(data):
+def read_model(data, others=()):
   """Tensors of an .sclcm file by name, and the configuration.
 
   Args:
     data: its bytes.
+    others: those of the models that may be its parent.
   """
+  tensors, about = _read(data)
+  if "parent" in about:
+    (parent,) = (
+      other
+      for other in others
+      if _read(other)[1]["fingerprint"] == about["parent"]
+    )
+    tensors = read_model(parent, others)[0] | tensors
+  return tensors, about["model"]
+
+
+def _read(data):
   start = 8 + int.from_bytes(data[:8], "little")
   header = json.loads(data[8:start])
   kinds = {
@@ -230,16 +243,22 @@ def read_model(data):
       name: _whole_numbers(tensors[name].tobytes(), *layout)
       for name, layout in about["tensors"].items()
     }
-  return tensors, about["model"]
+  return tensors, about
 
 
-def _whole_numbers(packed, kind, shape):
+def _whole_numbers(packed, kind, shape, order=0):
   planes, size = zlib.decompress(packed), int(kind[2:])
   count = len(planes) // size
   data = bytearray(len(planes))
   for k in range(size):
     data[k::size] = planes[k * count : (k + 1) * count]
-  return np.frombuffer(bytes(data), kind).reshape(shape)
+  if order == 0:
+    return np.frombuffer(bytes(data), kind).reshape(shape)
+  table = np.frombuffer(bytes(data), "<u4").reshape(shape).copy()
+  for _ in range(order):
+    for row in range(1, shape[-2]):
+      table[..., row, :] += table[..., row - 1, :]
+  return table.view(kind)
 
 
 def _inflate(data):

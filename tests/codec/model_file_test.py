@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec.model_file import (
+  find_model,
   freeze,
   read_model,
   save_model,
@@ -82,3 +83,41 @@ def test_mask_thresholds_that_cannot_be_are_named(wide):
   params = {key: params[key] for key in params if key != "selector"}
   with pytest.raises(ValueError, match="no selector, .* 0.1 would change noth"):
     with_mask_threshold(freeze(config, params), 0.1)
+
+
+@pytest.fixture(scope="module")
+def child():
+  """A shipped model and one that differs from it in a bias."""
+  parent = find_model("hyperprior-mse")
+  params = jax.tree.map(np.array, parent.params)
+  params["base"]["synthesis"]["conv_0"]["bias"] += 0.25
+  return parent, freeze(parent.config, params, parent.objective)
+
+
+def test_a_parent_saves_what_both_have(child, tmp_path):
+  parent, model = child
+  save_model(model, tmp_path / "m.sclcm", parent)
+  assert (tmp_path / "m.sclcm").stat().st_size < 10_000
+  read = read_model(tmp_path / "m.sclcm")
+  assert read.fingerprint == model.fingerprint != parent.fingerprint
+  assert read.objective == model.objective
+  jax.tree.map(np.testing.assert_array_equal, read.params, model.params)
+
+
+def test_a_parent_that_nobody_has_is_refused(child, wide, tmp_path):
+  parent, model = child
+  with pytest.raises(ValueError, match="is not a shipped model"):
+    save_model(model, tmp_path / "m.sclcm", wide[0])
+  with pytest.raises(ValueError, match="has control/head/bias, which the mode"):
+    config = dataclasses.replace(model.config, selective=False)
+    rest = {k: v for k, v in model.params.items() if k != "selector"}
+    save_model(freeze(config, rest), tmp_path / "m.sclcm", parent)
+  assert not list(tmp_path.iterdir())
+  save_model(model, tmp_path / "m.sclcm", parent)
+  data = (tmp_path / "m.sclcm").read_bytes()
+  name = parent.fingerprint.hex().encode()
+  assert data.count(name) == 1
+  for other in (b"0" * 12, b"not hex 1234"):
+    (tmp_path / "m.sclcm").write_bytes(data.replace(name, other))
+    with pytest.raises(ValueError, match="is not among the shipped ones; upd"):
+      read_model(tmp_path / "m.sclcm")

@@ -47,6 +47,19 @@ def test_numbers_of_few_steps_take_fewer_bytes(tmp_path):
   assert sizes[0] < 15_500 < sizes[1] < 20_000
 
 
+@pytest.mark.parametrize("kind", ["<f4", "<i4"])
+def test_tables_with_smooth_columns_take_fewer_bytes(tmp_path, kind):
+  rng = np.random.default_rng(0)
+  rows = np.linspace(0, 7, 449)[:, None]
+  table = (1e4 * np.exp(rows * rng.uniform(-0.5, 0.5, 30))).astype(kind)
+  sizes = []
+  for array in (table, rng.permutation(table)):
+    write_tensors(tmp_path / "m", {}, {"a": array})
+    assert np.array_equal(read_tensors(tmp_path / "m")["a"], array)
+    sizes.append((tmp_path / "m").stat().st_size)
+  assert sizes[0] < 0.6 * sizes[1]
+
+
 @pytest.mark.parametrize(
   "change",
   [
@@ -57,6 +70,12 @@ def test_numbers_of_few_steps_take_fewer_bytes(tmp_path):
     lambda layout, packed: layout.update(a=["<f4", ["2", 2]]),
     lambda layout, packed: layout.update(a=["O", [2, 1]]),
     lambda layout, packed: layout.update(a=["no", [2, 2]]),
+    lambda layout, packed: layout.update(a=["<f4", [2, 2], 4]),
+    lambda layout, packed: layout.update(a=["<f4", [2, 2], -1]),
+    lambda layout, packed: layout.update(a=["<f4", [2, 2], "1"]),
+    lambda layout, packed: layout.update(a=["<f4", [2, 2], 0, 0]),
+    lambda layout, packed: layout.update(a=["<f4", [4], 1]),
+    lambda layout, packed: layout.update(a=["<f2", [2, 4], 1]),
     lambda layout, packed: layout.update(b=["<f4", [2, 2]]),
     lambda layout, packed: packed.update(a=packed["a"][:-5]),
     lambda layout, packed: packed.update(a=packed["a"][::-1].copy()),

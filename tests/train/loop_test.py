@@ -10,7 +10,7 @@ from runs import final as _final
 
 from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import from_dict
-from sclc_jax.train import device_data
+from sclc_jax.train import device_data, optim
 from sclc_jax.train.data import make_batches, open_folder
 from sclc_jax.train.loop import (
   Resident,
@@ -119,6 +119,26 @@ def test_decoder_stage_follows_the_others_and_keeps_the_encoder(tmp_path):
   )
   pairs = (jax.tree.leaves(p["base"]["synthesis"]) for p in (after, before))
   assert any(np.any(a != b) for a, b in zip(*pairs))
+
+
+def test_large_kernels_can_stay_as_they_are(tmp_path, monkeypatch):
+  monkeypatch.setattr(optim, "LARGE_KERNEL", 450)
+  parts = dataclasses.asdict(_base_only())
+  parts["optim"] |= {"fix_large_kernels": True, "clip_norm": 1.0}
+  config = from_dict(parts)
+  train(config, tmp_path, _batches, quiet=True)
+  before = new_state(config, stages(config)[0], None)["params"]
+  after = _final(tmp_path, config)[1]["params"]
+  kept, changed = [], []
+  for path, old in jax.tree_util.tree_leaves_with_path(before):
+    new = after
+    for key in path:
+      new = new[key.key]
+    same = np.array_equal(old, new)
+    (kept if same else changed).append((path[-1].key, old.size))
+  assert {key for key, _ in kept} == {"kernel"}
+  assert min(size for _, size in kept) >= 450
+  assert max(size for key, size in changed if key == "kernel") < 450
 
 
 @pytest.mark.parametrize("key", ["rounding", "mask"])
