@@ -1,4 +1,4 @@
-"""The medium model for MS-SSIM: what `cpu-medium-ms-ssim` ships.
+"""The medium model for MS-SSIM, which `hyperprior-ms-ssim` has replaced.
 
     sclc train --config experiments/cpu_medium_ms_ssim.py \
       --workdir runs/ms_ssim --config.init_from more.sclcm \

@@ -107,12 +107,12 @@ def seconds(call: Callable[[], object], repeats: int, warm: int = 1) -> float:
 
 
 def print_encoders(name: str, codecs: dict, paths: list, crop=None) -> None:
-  """Prints what encoders of one model gain over the first of them.
+  """Prints what encoders gain over the first of them.
 
   Args:
     name: of what differs between them.
     codecs: by its value.
-    paths: of images, coded at every level from one analysis.
+    paths: of images, coded at every level from one analysis a model.
     crop: side of the middle of the images to take; None takes all.
   """
   import tqdm
@@ -128,16 +128,17 @@ def print_encoders(name: str, codecs: dict, paths: list, crop=None) -> None:
     if crop:
       top, left = ((side - crop) // 2 for side in image.shape[:2])
       image = image[max(0, top) :, max(0, left) :][:crop, :crop]
-    analysis = first.analyse(image)
-    rows = []
+    rows, analyses = [], {}
     for codec in codecs.values():
-      row = []
+      row, model = [], codec.model.fingerprint
+      if model not in analyses:
+        analyses[model] = codec.analyse(image)
       for level in levels:
         start = time.perf_counter()
-        data = codec.encode(analysis, level)
+        data = codec.encode(analyses[model], level)
         taken = time.perf_counter() - start
         bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
-        row.append((bpp, psnr_db(image, first.decompress(data)), taken))
+        row.append((bpp, psnr_db(image, codec.decompress(data)), taken))
       rows.append(row)
     points.append(rows)
   curves = np.mean(points, 0)

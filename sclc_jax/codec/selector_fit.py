@@ -24,20 +24,25 @@ from sclc_jax.codec.control import (
 )
 from sclc_jax.codec.model_file import CodecModel, with_selector, y_mixture
 
-# Elements that round to another number than zero with a probability below
-# this are left out.
-_IMPROBABLE = 1e-4
+IMPROBABLE = 1e-4
 _SIDE = 256  # pixels taken from the middle of each photograph
 _RIDGE = 1e-4
 
 
-def fit_selector(model: CodecModel, images: Iterable[np.ndarray]) -> CodecModel:
+def fit_selector(
+  model: CodecModel,
+  images: Iterable[np.ndarray],
+  improbable: float = IMPROBABLE,
+) -> CodecModel:
   """Gives a model a selector, or another one; all else stays as it is.
 
   Args:
     model: a frozen model of several levels, without a context model.
     images: uint8 [H, W, 3] or [H, W], of which the middle counts; not those
       that the model will be judged by.
+    improbable: elements that round to another number than zero with a
+      probability below this are left out. More is dearer than what it saves
+      (`experiments/bench/selection.py`).
 
   Returns:
     The model with a selector: another one, to its files.
@@ -58,7 +63,7 @@ def fit_selector(model: CodecModel, images: Iterable[np.ndarray]) -> CodecModel:
       f"{config.base!r}), whose scales are not known before the mask; train "
       "its selective stage instead."
     )
-  thresholds = _narrow(model) * model.steps[0]
+  thresholds = _narrow(model, improbable) * model.steps[0]
   middle = thresholds[len(thresholds) // 2]
   kernel, bias = _linear(*_observed(model, images), middle)
   thresholds = thresholds[::STEPS_PER_LEVEL]
@@ -74,13 +79,13 @@ def fit_selector(model: CodecModel, images: Iterable[np.ndarray]) -> CodecModel:
   return with_selector(model, selector, mask_threshold=0.5, curves="channel")
 
 
-def _narrow(model: CodecModel) -> float:
-  """The predicted scale, in steps, of elements that are `_IMPROBABLE`."""
+def _narrow(model: CodecModel, improbable: float) -> float:
+  """The predicted scale, in steps, of elements that are so improbable."""
   weights, multiples = y_mixture(model.config, model.params)
 
   def excess(log_scale: float) -> float:
     beyond = scipy.special.ndtr(-0.5 / (multiples * np.exp(log_scale)))
-    return 2 * weights @ beyond - _IMPROBABLE
+    return 2 * weights @ beyond - improbable
 
   return np.exp(scipy.optimize.brentq(excess, -10.0, 10.0))
 

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from sclc_jax import cli
 from sclc_jax.codec.model_file import (
   find_model,
   freeze,
@@ -121,3 +122,18 @@ def test_a_parent_that_nobody_has_is_refused(child, wide, tmp_path):
     (tmp_path / "m.sclcm").write_bytes(data.replace(name, other))
     with pytest.raises(ValueError, match="is not among the shipped ones; upd"):
       read_model(tmp_path / "m.sclcm")
+
+
+def test_export_writes_what_differs_from_a_parent(wide, tmp_path, capsys):
+  out, other = tmp_path / "m.sclcm", tmp_path / "other.sclcm"
+  args = ["export", "-o", str(out), "--parent", "hyperprior-mse", "--model"]
+  save_model(wide[0], other)
+  assert cli.main([*args, str(other)]) == 1
+  assert "which the model lacks; take a parent" in capsys.readouterr().err
+  assert not cli.main([*args, "hyperprior-mse", "--mask-threshold", "0.4"])
+  assert out.stat().st_size < 1e6
+  assert read_model(out).config.mask_threshold == 0.4
+  out.unlink()
+  assert cli.main([*args[:4], str(other), "--model", "hyperprior-mse"]) == 1
+  assert "is not a shipped model" in capsys.readouterr().err
+  assert not out.exists()

@@ -1,0 +1,59 @@
+"""What selection saves, and what the encoder's rounding saves without it.
+
+    python experiments/bench/selection.py --images PHOTOS --fit OTHERS
+
+Gives the model selectors that leave out what rounds to another number than zero
+with a probability below each of `--improbable`, 0 being no selector at all,
+fitted to other photographs; codes every image at every level with each, once
+rounding to the nearest (the paper's encoder) and once as the model does
+(`ModelConfig.rate_weight`), and compares the means by PSNR, through real files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from common import print_encoders
+
+from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.images import find_images, load_image
+from sclc_jax.codec.model_file import CodecModel, find_model, freeze
+from sclc_jax.codec.selector_fit import fit_selector
+
+
+def without_selector(model: CodecModel) -> CodecModel:
+  """The model with everything selected."""
+  config = dataclasses.replace(model.config, selective=False)
+  params = {k: part for k, part in model.params.items() if k != "selector"}
+  return freeze(config, params, model.objective)
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--images", required=True)
+  parser.add_argument("--fit", required=True, help="photographs to fit to")
+  parser.add_argument("--model")
+  parser.add_argument("--crop", type=int, help="side, pixels")
+  parser.add_argument("--improbable", type=float, nargs="+",
+                      default=[0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1])  # fmt: skip
+  args = parser.parse_args()
+  model = find_model(args.model)
+  paths = find_images(args.fit)
+  paths = paths[:: max(1, len(paths) // 100)][:100]
+  photos = [load_image(path) for path in paths]
+  models = {0: without_selector(model)}
+  for improbable in args.improbable:
+    if improbable:
+      models[improbable] = fit_selector(model, photos, improbable)
+  for weight in (0.0, None):
+    print("to the nearest" if weight == 0 else "as the model rounds")
+    codecs = {
+      improbable: Codec(found, rate_weight=weight)
+      for improbable, found in models.items()
+    }
+    print_encoders("improbable", codecs, find_images(args.images), args.crop)
+
+
+if __name__ == "__main__":
+  main()
