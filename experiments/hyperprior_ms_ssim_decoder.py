@@ -1,15 +1,16 @@
 """The decoder of hyperprior_ms_ssim.py's model: `hyperprior-ms-ssim`.
 
-    sclc export --workdir runs/ms_ssim -o ms_ssim.sclcm
     sclc train --config experiments/hyperprior_ms_ssim_decoder.py \
-      --workdir runs/decoder --config.init_from ms_ssim.sclcm \
+      --workdir runs/decoder --config.init_from runs/ms_ssim \
       --config.data.source folder:PHOTOS
     sclc export --workdir runs/decoder -o hyperprior-ms-ssim.sclcm \
       --fit-selector PHOTOS --parent hyperprior-mse
 
 As hyperprior_mse_decoder.py, but the large kernels stay those of
 `hyperprior-mse`, whose file the last command refers to. 401 steps of batch 4,
-20 minutes on two CPU cores.
+25 minutes on two CPU cores. (The run that shipped had an export in between,
+whose power of two in the units of the scales was taken back at the end.)
+Kodak: 0.142 bpp at an MS-SSIM of 0.930 to 1.140 at 0.9944.
 """
 
 from sclc_jax.recipes import decoder_cpu_config_dict

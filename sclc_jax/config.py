@@ -195,7 +195,7 @@ class OptimConfig:
 
   Attributes:
     method: `adam`, or `soap` for kernels and Adam for the rest. On a CPU it
-      makes a step some 10 % longer; on an accelerator it has not been timed.
+      makes a step some 10 % longer; on an accelerator see `soap_every`.
     lr: peak learning rate; `stages.*.lr` replaces it in one stage.
     warmup_steps: of each stage.
     final_lr_fraction: of lr, where a stage ends.
@@ -207,7 +207,7 @@ class OptimConfig:
       the parameters themselves.
     fix_large_kernels: kernels of 2**16 elements and more stay as `init_from`
       has them. At the paper's widths 0.3 of 12 million parameters are left to
-      train, which is what `sclc export --parent` then stores.
+      train, and `sclc export --parent` stores these alone.
   """
 
   method: str = "adam"
@@ -459,6 +459,12 @@ class ExperimentConfig:
       bool(self.init_from) or not self.init_revive,
       "init_revive",
       self.init_revive,
+      "false where init_from is not set",
+    )
+    _check(
+      bool(self.init_from) or not self.optim.fix_large_kernels,
+      "optim.fix_large_kernels",
+      self.optim.fix_large_kernels,
       "false where init_from is not set",
     )
     if self.train.distortion == "ms_ssim":

@@ -18,7 +18,12 @@ from common import print_encoders
 
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.images import find_images, load_image
-from sclc_jax.codec.model_file import CodecModel, find_model, freeze
+from sclc_jax.codec.model_file import (
+  CodecModel,
+  find_model,
+  freeze,
+  with_tables,
+)
 from sclc_jax.codec.selector_fit import fit_selector
 
 
@@ -26,7 +31,8 @@ def without_selector(model: CodecModel) -> CodecModel:
   """The model with everything selected."""
   config = dataclasses.replace(model.config, selective=False)
   params = {k: part for k, part in model.params.items() if k != "selector"}
-  return freeze(config, params, model.objective)
+  found = freeze(config, params, model.objective, rescale=False)
+  return found if model.fitted is None else with_tables(found, model.fitted)
 
 
 def main() -> None:
@@ -46,13 +52,18 @@ def main() -> None:
   for improbable in args.improbable:
     if improbable:
       models[improbable] = fit_selector(model, photos, improbable)
-  for weight in (0.0, None):
-    print("to the nearest" if weight == 0 else "as the model rounds")
+  paths = find_images(args.images)
+  weights = 0.0, model.config.rate_weight
+  for weight in weights:
+    print(f"rate weight {weight:g}")
     codecs = {
       improbable: Codec(found, rate_weight=weight)
       for improbable, found in models.items()
     }
-    print_encoders("improbable", codecs, find_images(args.images), args.crop)
+    print_encoders("improbable", codecs, paths, args.crop)
+  print("without a selector")
+  codecs = {w: Codec(models[0], rate_weight=w) for w in weights}
+  print_encoders("rate weight", codecs, paths, args.crop)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ def freeze(
   config: ModelConfig,
   params: dict[str, Any],
   objective: Objective | None = None,
+  rescale: bool = True,
 ) -> CodecModel:
   """Turns trained parameters into a codec model.
 
@@ -151,8 +152,12 @@ def freeze(
     config: of the stage whose parameters they are.
     params: nested dict of arrays.
     objective: what they were trained for.
+    rescale: scales of y come in units that suit the tables; a model that shares
+      the kernel that gives them with its parent keeps the parent's.
   """
-  return _frozen(config, _scaled(config, params), objective)
+  if rescale:
+    params = _scaled(config, params)
+  return _frozen(config, params, objective)
 
 
 def _frozen(
@@ -394,31 +399,46 @@ def save_model(
   tensors = _tensors(model)
   if parent is not None:
     about["parent"] = parent.fingerprint.hex()
-    tensors = _changes(tensors, parent)
+    tensors = _changes(tensors, parent, path)
   write_tensors(path, about, tensors)
 
 
 def _changes(
-  tensors: dict[str, np.ndarray], parent: CodecModel
+  tensors: dict[str, np.ndarray], parent: CodecModel, path: str | os.PathLike
 ) -> dict[str, np.ndarray]:
   """Those of a model's arrays that its parent has otherwise."""
   name = parent.fingerprint.hex()
-  if find_shipped(parent.fingerprint) is None:
+  found = _find_shipped(name)
+  if found is None:
     raise ValueError(
       f"parent {name} is not a shipped model, so that nobody could read what "
       "refers to it; 'sclc models' lists those that are."
+    )
+  if pathlib.Path(path).resolve() == found[1].resolve():
+    raise ValueError(
+      f"{path} is the file of the parent itself; write to another."
     )
   known = _tensors(parent)
   lacking = sorted(known.keys() - tensors.keys())
   if lacking:
     raise ValueError(
       f"parent {name} has {lacking[0]}, which the model lacks; take a parent "
-      "of the same kind, or none."
+      "of the same kind, or none, or give the model a selector "
+      "(--fit-selector) where that is what it lacks."
     )
+
+  def same(value: np.ndarray, other: np.ndarray | None) -> bool:
+    """To the bit, as the fingerprint has it: a zero has a sign."""
+    return (
+      other is not None
+      and (value.dtype, value.shape) == (other.dtype, other.shape)
+      and value.tobytes() == other.tobytes()
+    )
+
   return {
     key: value
     for key, value in tensors.items()
-    if key not in known or not np.array_equal(value, known[key])
+    if not same(value, known.get(key))
   }
 
 
@@ -438,15 +458,7 @@ def read_model(path: str | os.PathLike) -> CodecModel:
         f"to {VERSION}; update sclc_jax."
       )
     config = from_dict(meta["model"], ModelConfig)
-    tensors = read_tensors(path)
-    if "parent" in meta:
-      parent = _find_shipped(meta["parent"])
-      if parent is None:
-        raise ValueError(
-          f"{path} holds what differs from model {meta['parent']}, which is "
-          "not among the shipped ones; update sclc_jax."
-        )
-      tensors = {**_tensors(parent[1]), **tensors}
+    tensors = _with_parent(path, meta)
     if _fingerprint(config, tensors).hex() != meta["fingerprint"]:
       raise KeyError("fingerprint")
     model = _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
@@ -460,6 +472,22 @@ def read_model(path: str | os.PathLike) -> CodecModel:
       f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "
       "copy or export it again."
     ) from None
+
+
+def _with_parent(
+  path: pathlib.Path, meta: dict[str, Any]
+) -> dict[str, np.ndarray]:
+  """The arrays of a file, and those that it leaves to its parent."""
+  tensors = read_tensors(path)
+  if "parent" not in meta:
+    return tensors
+  parent = _find_shipped(meta["parent"])
+  if parent is None:
+    raise ValueError(
+      f"{path} holds what differs from model {meta['parent']}, which is not "
+      "among the shipped ones; update sclc_jax."
+    )
+  return {**_with_parent(parent[1], read_about(parent[1])), **tensors}
 
 
 def _from_tensors(config, tensors, fingerprint) -> CodecModel:
@@ -560,13 +588,14 @@ def shipped_models() -> dict[str, pathlib.Path]:
 
 def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
   """Name and model of the shipped one that has this fingerprint, if any."""
-  return _find_shipped(fingerprint.hex())
+  found = _find_shipped(fingerprint.hex())
+  return found and (found[0], read_model(found[1]))
 
 
-def _find_shipped(fingerprint: str) -> tuple[str, CodecModel] | None:
+def _find_shipped(fingerprint: str) -> tuple[str, pathlib.Path] | None:
   for name, path in shipped_models().items():
     if read_about(path)["fingerprint"] == fingerprint:
-      return name, read_model(path)
+      return name, path
   return None
 
 

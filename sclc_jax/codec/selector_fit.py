@@ -24,6 +24,7 @@ from sclc_jax.codec.control import (
 )
 from sclc_jax.codec.model_file import CodecModel, with_selector, y_mixture
 
+# Small enough to cost next to no rate (0.1 %); more costs more.
 IMPROBABLE = 1e-4
 _SIDE = 256  # pixels taken from the middle of each photograph
 _RIDGE = 1e-4
@@ -41,17 +42,23 @@ def fit_selector(
     images: uint8 [H, W, 3] or [H, W], of which the middle counts; not those
       that the model will be judged by.
     improbable: elements that round to another number than zero with a
-      probability below this are left out. More is dearer than what it saves
+      probability below this, in (0, 1), are left out
       (`experiments/bench/selection.py`).
 
   Returns:
     The model with a selector: another one, to its files.
 
   Raises:
-    ValueError: the model has no quantizer, or a context model, which gives
-      scales only after the mask is known; or there are too few images.
+    ValueError: improbable is out of range; the model has no quantizer, or a
+      context model, which gives scales only after the mask is known; or there
+      are too few images.
   """
   config = model.config
+  if not 0 < improbable < 1:
+    raise ValueError(
+      f"improbable must lie between 0 and 1, got {improbable}; 1e-4 leaves out "
+      "what is zero anyway."
+    )
   if not config.adaptive:
     raise ValueError(
       f"model {model.fingerprint.hex()} has no quantizer, whose steps a "

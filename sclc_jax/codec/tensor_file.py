@@ -35,8 +35,8 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[Any, dict[str, Any]]]:
     with safetensors.safe_open(str(path), "numpy") as file:
       yield file, json.loads((file.metadata() or {})[_KEY])
   except (
-    safetensors.SafetensorError, json.JSONDecodeError, KeyError, OSError,
-    OverflowError, TypeError, zlib.error,
+    safetensors.SafetensorError, AttributeError, KeyError, OSError,
+    OverflowError, SyntaxError, TypeError, ValueError, zlib.error,
   ) as error:  # fmt: skip
     message = f"{type(error).__name__}: {error}"
     raise DamagedTensorsError(message) from error
@@ -119,6 +119,7 @@ def _unpack(
   if (
     kind.kind not in "fiu"
     or min(shape, default=0) < 0
+    or type(order) is not int
     or order not in range(_MAX_ORDER + 1)
     or (order and (kind.itemsize != 4 or len(shape) < 2))
     or len(data) != size

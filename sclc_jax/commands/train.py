@@ -106,12 +106,14 @@ def _export(args) -> None:
   )
   from sclc_jax.experiment import load_checkpoint
 
+  parent = find_model(args.parent) if args.parent else None
   if args.model:
     if args.step is not None or args.best:
       raise ValueError("--step and --best choose of a --workdir, not --model.")
     model = find_model(args.model)
   else:
-    model = freeze(*load_checkpoint(args.workdir, args.step, args.best))
+    trained = load_checkpoint(args.workdir, args.step, args.best)
+    model = freeze(*trained, rescale=parent is None)
   if args.fit_selector:
     from sclc_jax.codec.selector_fit import fit_selector
 
@@ -125,7 +127,6 @@ def _export(args) -> None:
     photos = _photos("--fit-tables", args.fit_tables, args.quiet)
     model, saved = fit_tables(model, photos)
     print(f"fitted tables: {100 * saved:.1f} % less for y")
-  parent = find_model(args.parent) if args.parent else None
   save_model(model, args.output, parent)
   size = pathlib.Path(args.output).stat().st_size
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")

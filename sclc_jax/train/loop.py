@@ -39,7 +39,11 @@ from sclc_jax.train.loss import (
   level_weights,
   rate_distortion,
 )
-from sclc_jax.train.optim import hold, optimizer, schedule
+from sclc_jax.train.optim import (
+  optimizer,
+  schedule,
+  stop_fixed_gradients,
+)
 from sclc_jax.train.stages import Stage, stages
 from sclc_jax.train.sums import sum_in_turn
 from sclc_jax.train.transfer import merge
@@ -122,7 +126,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
 
   def gradients(params, images, constants, indices):
     def loss_fn(params):
-      params = hold(config, stage, params)
+      params = stop_fixed_gradients(config, stage, params)
       if parts == 1:
         return part_loss(params, constants, (images, indices))
       split = [a.reshape(parts, -1, *a.shape[1:]) for a in (images, indices)]

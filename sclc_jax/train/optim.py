@@ -31,18 +31,23 @@ _is_table = _by_path(lambda path, _: path[-1] in ("qv", "iqv", "gamma"))
 def _is_fixed(
   config: ExperimentConfig, stage: Stage
 ) -> Callable[[list[str], Any], bool]:
-  """Tells of a leaf and the keys to it whether the stage leaves it alone."""
+  """Tells of a leaf and the keys to it whether it is fixed in the stage."""
   parts = set()
   if getattr(config.stages, stage.name).error == "latents":
     parts = {"analysis", "synthesis"}
   large = LARGE_KERNEL if config.optim.fix_large_kernels else float("inf")
-  return lambda path, leaf: bool(parts.intersection(path)) or (
-    path[-1] == "kernel" and jnp.size(leaf) >= large
-  )
+
+  def is_fixed(path: list[str], leaf: Any) -> bool:
+    is_large = path[-1] == "kernel" and jnp.size(leaf) >= large
+    return is_large or bool(parts.intersection(path))
+
+  return is_fixed
 
 
-def hold(config: ExperimentConfig, stage: Stage, params: Any) -> Any:
-  """The parameters, without a gradient of those that the stage leaves alone."""
+def stop_fixed_gradients(
+  config: ExperimentConfig, stage: Stage, params: Any
+) -> Any:
+  """The parameters, without a gradient of those that are fixed in the stage."""
   fixed = _by_path(_is_fixed(config, stage))(params)
   return jax.tree.map(
     lambda keep, leaf: jax.lax.stop_gradient(leaf) if keep else leaf,

@@ -10,6 +10,7 @@ from sclc_jax.codec.model_file import (
   freeze,
   read_model,
   save_model,
+  shipped_models,
   with_mask_threshold,
 )
 from sclc_jax.config import ModelConfig, Objective
@@ -88,17 +89,23 @@ def test_mask_thresholds_that_cannot_be_are_named(wide):
 
 @pytest.fixture(scope="module")
 def child():
-  """A shipped model and one that differs from it in a bias."""
+  """A shipped model, and one with another bias, density and sign of zero."""
   parent = find_model("hyperprior-mse")
   params = jax.tree.map(np.array, parent.params)
   params["base"]["synthesis"]["conv_0"]["bias"] += 0.25
-  return parent, freeze(parent.config, params, parent.objective)
+  params["density"]["log_multiples"] += 1
+  kernel = params["base"]["hyper_analysis"]["conv_0"]["kernel"]
+  kernel[kernel == 0] *= -1
+  config, goal = parent.config, parent.objective
+  return parent, freeze(config, params, goal, rescale=False)
 
 
 def test_a_parent_saves_what_both_have(child, tmp_path):
   parent, model = child
   save_model(model, tmp_path / "m.sclcm", parent)
-  assert (tmp_path / "m.sclcm").stat().st_size < 10_000
+  save_model(model, tmp_path / "whole.sclcm")
+  sizes = [(tmp_path / n).stat().st_size for n in ("m.sclcm", "whole.sclcm")]
+  assert sizes[0] < 750_000 and sizes[1] > 15e6
   read = read_model(tmp_path / "m.sclcm")
   assert read.fingerprint == model.fingerprint != parent.fingerprint
   assert read.objective == model.objective
@@ -118,6 +125,8 @@ def test_a_parent_that_nobody_has_is_refused(child, wide, tmp_path):
   data = (tmp_path / "m.sclcm").read_bytes()
   name = parent.fingerprint.hex().encode()
   assert data.count(name) == 1
+  with pytest.raises(ValueError, match="is the file of the parent itself"):
+    save_model(model, shipped_models()["hyperprior-mse"], parent)
   for other in (b"0" * 12, b"not hex 1234"):
     (tmp_path / "m.sclcm").write_bytes(data.replace(name, other))
     with pytest.raises(ValueError, match="is not among the shipped ones; upd"):

@@ -208,7 +208,7 @@ def test_the_command_makes_the_same_file(photo, tmp_path):
   [
     (None, -1, r"effort must lie in \[0, 64\], got -1"),
     (None, 65, r"effort must lie in \[0, 64\], got 65"),
-    ("cpu-medium-ms-ssim", 4, "trained for ms_ssim"),
+    ("hyperprior-ms-ssim", 4, "trained for ms_ssim"),
   ],
 )
 def test_what_cannot_be_searched_is_refused(model, effort, text):

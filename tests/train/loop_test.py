@@ -125,7 +125,9 @@ def test_large_kernels_can_stay_as_they_are(tmp_path, monkeypatch):
   monkeypatch.setattr(optim, "LARGE_KERNEL", 450)
   parts = dataclasses.asdict(_base_only())
   parts["optim"] |= {"fix_large_kernels": True, "clip_norm": 1.0}
-  config = from_dict(parts)
+  with pytest.raises(ValueError, match="fix_large_kernels must be false where"):
+    from_dict(parts)
+  config = from_dict(parts | {"init_from": "elsewhere"})
   train(config, tmp_path, _batches, quiet=True)
   before = new_state(config, stages(config)[0], None)["params"]
   after = _final(tmp_path, config)[1]["params"]
