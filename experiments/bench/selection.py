@@ -12,27 +12,14 @@ rounding to the nearest (the paper's encoder) and once as the model does
 from __future__ import annotations
 
 import argparse
-import dataclasses
 
 from common import print_encoders
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.images import find_images, load_image
-from sclc_jax.codec.model_file import (
-  CodecModel,
-  find_model,
-  freeze,
-  with_tables,
-)
+from sclc_jax.codec.images import find_images
+from sclc_jax.codec.model_file import find_model, with_selector
 from sclc_jax.codec.selector_fit import fit_selector
-
-
-def without_selector(model: CodecModel) -> CodecModel:
-  """The model with everything selected."""
-  config = dataclasses.replace(model.config, selective=False)
-  params = {k: part for k, part in model.params.items() if k != "selector"}
-  found = freeze(config, params, model.objective, rescale=False)
-  return found if model.fitted is None else with_tables(found, model.fitted)
+from sclc_jax.commands.train import photos_to_fit
 
 
 def main() -> None:
@@ -45,10 +32,8 @@ def main() -> None:
                       default=[0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1])  # fmt: skip
   args = parser.parse_args()
   model = find_model(args.model)
-  paths = find_images(args.fit)
-  paths = paths[:: max(1, len(paths) // 100)][:100]
-  photos = [load_image(path) for path in paths]
-  models = {0: without_selector(model)}
+  photos = list(photos_to_fit("--fit", args.fit, quiet=False))
+  models = {0: with_selector(model, None)}
   for improbable in args.improbable:
     if improbable:
       models[improbable] = fit_selector(model, photos, improbable)

@@ -299,17 +299,20 @@ def with_mask_threshold(model: CodecModel, threshold: float) -> CodecModel:
 
 
 def with_selector(
-  model: CodecModel, selector: dict[str, Any], **changes: Any
+  model: CodecModel, selector: dict[str, Any] | None, **changes: Any
 ) -> CodecModel:
   """The model with a selector, or another one: another one, to its files.
 
   Args:
     model: a frozen model.
-    selector: parameters of `models.selective.Selector`.
+    selector: parameters of `models.selective.Selector`, or None to select all.
     **changes: of `config.ModelConfig`, where the selector needs some.
   """
-  config = dataclasses.replace(model.config, selective=True, **changes)
-  params = {**model.params, "selector": selector}
+  selective = selector is not None
+  config = dataclasses.replace(model.config, selective=selective, **changes)
+  params = {k: part for k, part in model.params.items() if k != "selector"}
+  if selective:
+    params["selector"] = selector
   frozen = _frozen(config, params, model.objective)
   return frozen if model.fitted is None else with_tables(frozen, model.fitted)
 

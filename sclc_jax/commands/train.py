@@ -117,14 +117,14 @@ def _export(args) -> None:
   if args.fit_selector:
     from sclc_jax.codec.selector_fit import fit_selector
 
-    photos = _photos("--fit-selector", args.fit_selector, args.quiet)
+    photos = photos_to_fit("--fit-selector", args.fit_selector, args.quiet)
     model = fit_selector(model, photos)
   if args.mask_threshold is not None:
     model = with_mask_threshold(model, args.mask_threshold)
   if args.fit_tables:
     from sclc_jax.codec.table_fit import fit_tables
 
-    photos = _photos("--fit-tables", args.fit_tables, args.quiet)
+    photos = photos_to_fit("--fit-tables", args.fit_tables, args.quiet)
     model, saved = fit_tables(model, photos)
     print(f"fitted tables: {100 * saved:.1f} % less for y")
   save_model(model, args.output, parent)
@@ -132,7 +132,7 @@ def _export(args) -> None:
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
 
 
-def _photos(flag: str, folder: str, quiet: bool) -> Iterator[np.ndarray]:
+def photos_to_fit(flag: str, folder: str, quiet: bool) -> Iterator[np.ndarray]:
   """Photographs to fit a model to, spread over a folder.
 
   Raises:

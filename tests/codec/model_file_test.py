@@ -12,6 +12,7 @@ from sclc_jax.codec.model_file import (
   save_model,
   shipped_models,
   with_mask_threshold,
+  with_selector,
 )
 from sclc_jax.config import ModelConfig, Objective
 from sclc_jax.models.variable_rate import init_params
@@ -117,9 +118,7 @@ def test_a_parent_that_nobody_has_is_refused(child, wide, tmp_path):
   with pytest.raises(ValueError, match="is not a shipped model"):
     save_model(model, tmp_path / "m.sclcm", wide[0])
   with pytest.raises(ValueError, match="has control/head/bias, which the mode"):
-    config = dataclasses.replace(model.config, selective=False)
-    rest = {k: v for k, v in model.params.items() if k != "selector"}
-    save_model(freeze(config, rest), tmp_path / "m.sclcm", parent)
+    save_model(with_selector(model, None), tmp_path / "m.sclcm", parent)
   assert not list(tmp_path.iterdir())
   save_model(model, tmp_path / "m.sclcm", parent)
   data = (tmp_path / "m.sclcm").read_bytes()
