@@ -21,9 +21,10 @@ MODULES: dict[str, tuple[str, ...] | None] = {
   "sclc_jax.codec.codec": ("Codec", "load_codec", "Symbols", "Analysis"),
   "sclc_jax.codec.rate_control": None,
   "sclc_jax.codec.images": None,
+  "sclc_jax.codec.model": ("CodecModel",),
+  "sclc_jax.codec.freeze": None,
   "sclc_jax.codec.model_file": (
-    "freeze", "save_model", "read_model", "find_model", "shipped_models",
-    "CodecModel",
+    "save_model", "read_model", "find_model", "shipped_models",
   ),
   "sclc_jax.metrics": None,
   "sclc_jax.evaluate": None,

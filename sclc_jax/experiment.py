@@ -177,8 +177,8 @@ def make_validator(config: ExperimentConfig):
     return None
   from sclc_jax import evaluate as ev
   from sclc_jax.codec.codec import Codec
+  from sclc_jax.codec.freeze import freeze
   from sclc_jax.codec.images import find_images
-  from sclc_jax.codec.model_file import freeze
 
   folder = pathlib.Path(config.data.validation.partition(":")[2])
   paths = find_images(folder)

@@ -48,8 +48,9 @@ def run_point(
     ValueError: SIGTERM has ended the training before its last step.
   """
   from sclc_jax.codec.codec import Codec
+  from sclc_jax.codec.freeze import freeze
   from sclc_jax.codec.images import find_images
-  from sclc_jax.codec.model_file import freeze, save_model
+  from sclc_jax.codec.model_file import save_model
   from sclc_jax.train.stages import stages
 
   workdir = pathlib.Path(workdir)

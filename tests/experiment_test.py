@@ -7,7 +7,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from sclc_jax.codec.model_file import freeze, save_model
+from sclc_jax.codec.freeze import freeze
+from sclc_jax.codec.model_file import save_model
 from sclc_jax.config import from_dict
 from sclc_jax.experiment import initial_params, load_checkpoint, run
 from sclc_jax.train.loop import new_state

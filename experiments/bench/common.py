@@ -39,7 +39,7 @@ def photo(width: int = 768, height: int = 512) -> np.ndarray:
 
 def random_model(N: int, M: int, base: str = "hyperprior", init="xavier"):
   """A frozen model of these widths with untrained weights."""
-  from sclc_jax.codec.model_file import freeze
+  from sclc_jax.codec.freeze import freeze
   from sclc_jax.config import ModelConfig
   from sclc_jax.models.variable_rate import init_params
 

@@ -16,8 +16,9 @@ import argparse
 from common import print_encoders
 
 from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.freeze import with_selector
 from sclc_jax.codec.images import find_images
-from sclc_jax.codec.model_file import find_model, with_selector
+from sclc_jax.codec.model_file import find_model
 from sclc_jax.codec.selector_fit import fit_selector
 from sclc_jax.commands.train import photos_to_fit
 

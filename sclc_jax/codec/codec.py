@@ -11,7 +11,8 @@ import numpy as np
 from sclc_jax.codec import bitstream, quality_map, sections
 from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
 from sclc_jax.codec.latent_coder import LatentCoder
-from sclc_jax.codec.model_file import CodecModel, find_model
+from sclc_jax.codec.model import CodecModel
+from sclc_jax.codec.model_file import find_model
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.search import Search, check_effort
 from sclc_jax.codec.stacks import in_stacks, thread_pool

@@ -12,7 +12,7 @@ import numpy as np
 
 from sclc_jax.codec.context import ContextState, coding_groups
 from sclc_jax.codec.control import SCALE_BITS
-from sclc_jax.codec.model_file import CodecModel
+from sclc_jax.codec.model import CodecModel
 from sclc_jax.codec.rounding import Rounding
 from sclc_jax.codec.tiles import bands
 

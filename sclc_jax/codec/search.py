@@ -27,7 +27,7 @@ import numpy as np
 import tqdm
 
 from sclc_jax.codec.latent_coder import LatentCoder, coded_elements
-from sclc_jax.codec.model_file import CodecModel
+from sclc_jax.codec.model import CodecModel
 from sclc_jax.codec.range_coder import symbol_bits
 from sclc_jax.codec.tiles import Tile, bands, tiles
 from sclc_jax.codec.transforms import Transforms, padded_part

@@ -22,7 +22,8 @@ from sclc_jax.codec.control import (
   SCALE_BITS,
   STEPS_PER_LEVEL,
 )
-from sclc_jax.codec.model_file import CodecModel, with_selector, y_mixture
+from sclc_jax.codec.freeze import with_selector, y_mixture
+from sclc_jax.codec.model import CodecModel
 
 # Small enough to cost next to no rate (0.1 %); more costs more.
 IMPROBABLE = 1e-4

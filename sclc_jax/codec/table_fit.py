@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model_file import CodecModel, density_tables, with_tables
+from sclc_jax.codec.freeze import density_tables, with_tables
+from sclc_jax.codec.model import CodecModel
 from sclc_jax.codec.range_coder import interval_bits, intervals
 from sclc_jax.codec.tables import build_fitted_tables
 

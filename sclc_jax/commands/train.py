@@ -98,12 +98,8 @@ def _train(args) -> None:
 
 
 def _export(args) -> None:
-  from sclc_jax.codec.model_file import (
-    find_model,
-    freeze,
-    save_model,
-    with_mask_threshold,
-  )
+  from sclc_jax.codec.freeze import freeze, with_mask_threshold
+  from sclc_jax.codec.model_file import find_model, save_model
   from sclc_jax.experiment import load_checkpoint
 
   parent = find_model(args.parent) if args.parent else None

@@ -7,10 +7,12 @@ import mutate
 import numpy as np
 import pytest
 
-from sclc_jax.codec import control, model_file
+from sclc_jax.codec import control
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.context import coding_groups
-from sclc_jax.codec.model_file import freeze, read_model, save_model
+from sclc_jax.codec.freeze import freeze
+from sclc_jax.codec.model import with_fingerprint
+from sclc_jax.codec.model_file import read_model, save_model
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tables import INDEX_BOUNDS, gaussian_tables
 from sclc_jax.config import BASES, ModelConfig
@@ -213,7 +215,7 @@ def test_a_model_of_other_shapes_is_refused(codec, tmp_path, name):
     control=dataclasses.replace(path, **control[name]),
     steps=model.steps[:, 1:] if name == "steps" else model.steps,
   )
-  changed = model_file._with_fingerprint(changed)
+  changed = with_fingerprint(changed)
   save_model(changed, tmp_path / "m.sclcm")
   with pytest.raises(ValueError, match=name):
     read_model(tmp_path / "m.sclcm")

@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sclc_jax.codec import bitstream, model_file
+from sclc_jax.codec import bitstream
 from sclc_jax.codec import codec as codec_module
 from sclc_jax.codec.codec import Codec, load_codec
+from sclc_jax.codec.model import with_fingerprint
 from sclc_jax.codec.model_file import read_model, save_model
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.metrics import psnr_db
@@ -122,9 +123,7 @@ def test_model_file_round_trips_and_damage_is_found(
 
 def _saved(model, path):
   """Writes a model under the fingerprint of what it now holds."""
-  tensors = model_file._tensors(model)
-  digest = model_file._fingerprint(model.config, tensors)
-  save_model(dataclasses.replace(model, fingerprint=digest), path)
+  save_model(with_fingerprint(model), path)
 
 
 @pytest.mark.parametrize(

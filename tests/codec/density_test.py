@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model_file import (
-  freeze,
-  read_model,
-  save_model,
-  y_mixture,
-)
+from sclc_jax.codec.freeze import freeze, y_mixture
+from sclc_jax.codec.model_file import read_model, save_model
 from sclc_jax.codec.table_fit import fit_tables
 from sclc_jax.codec.tables import gaussian_tables
 from sclc_jax.config import BASES, ModelConfig

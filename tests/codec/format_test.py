@@ -12,13 +12,13 @@ from sclc_jax.codec.context import (
   build_context_path,
   coding_groups,
 )
+from sclc_jax.codec.freeze import with_mask_threshold
 from sclc_jax.codec.images import load_photo
 from sclc_jax.codec.model_file import (
   find_model,
   read_model,
   save_model,
   shipped_models,
-  with_mask_threshold,
 )
 from sclc_jax.codec.range_coder import get_engine
 from sclc_jax.codec.tables import gaussian_tables

@@ -20,7 +20,8 @@ import skimage.data
 from sclc_jax.codec import bitstream
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.images import load_photo, png_bytes
-from sclc_jax.codec.model_file import CodecModel, read_model
+from sclc_jax.codec.model import CodecModel
+from sclc_jax.codec.model_file import read_model
 from sclc_jax.config import BASES
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -107,7 +108,8 @@ def _random_params(config):
 
 
 def _write_base(base: str) -> None:
-  from sclc_jax.codec.model_file import freeze, save_model
+  from sclc_jax.codec.freeze import freeze
+  from sclc_jax.codec.model_file import save_model
   from sclc_jax.config import ModelConfig
 
   folder = GOLDEN / "v1" / base
@@ -135,7 +137,7 @@ def _write_fitted() -> None:
 
 
 def _write_present(name: str) -> None:
-  from sclc_jax.codec.model_file import freeze
+  from sclc_jax.codec.freeze import freeze
   from sclc_jax.config import ModelConfig
 
   config = ModelConfig(

@@ -5,14 +5,12 @@ import numpy as np
 import pytest
 
 from sclc_jax import cli
+from sclc_jax.codec.freeze import freeze, with_mask_threshold, with_selector
 from sclc_jax.codec.model_file import (
   find_model,
-  freeze,
   read_model,
   save_model,
   shipped_models,
-  with_mask_threshold,
-  with_selector,
 )
 from sclc_jax.config import ModelConfig, Objective
 from sclc_jax.models.variable_rate import init_params

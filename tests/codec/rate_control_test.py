@@ -3,7 +3,7 @@ import pytest
 
 from sclc_jax.codec import rate_control
 from sclc_jax.codec.codec import Codec, load_codec
-from sclc_jax.codec.model_file import freeze
+from sclc_jax.codec.freeze import freeze
 from sclc_jax.codec.rate_control import MAX_TRIALS, compress_to
 from sclc_jax.config import ModelConfig
 from sclc_jax.metrics import psnr_db

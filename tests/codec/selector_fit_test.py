@@ -7,12 +7,8 @@ from PIL import Image
 from sclc_jax import cli
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.control import SCALE_BITS
-from sclc_jax.codec.model_file import (
-  freeze,
-  read_model,
-  save_model,
-  with_selector,
-)
+from sclc_jax.codec.freeze import freeze, with_selector
+from sclc_jax.codec.model_file import read_model, save_model
 from sclc_jax.codec.selector_fit import fit_selector
 
 

@@ -6,7 +6,8 @@ from PIL import Image
 
 from sclc_jax import cli
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model_file import read_model, save_model, with_tables
+from sclc_jax.codec.freeze import with_tables
+from sclc_jax.codec.model_file import read_model, save_model
 from sclc_jax.codec.range_coder import get_engine, intervals, symbol_bits
 from sclc_jax.codec.table_fit import fit_tables
 from sclc_jax.codec.tables import SCALES, build_fitted_tables, gaussian_tables

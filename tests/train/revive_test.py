@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model_file import freeze
+from sclc_jax.codec.freeze import freeze
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train.revive import _blocks, _transform, revive
