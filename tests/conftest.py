@@ -17,20 +17,39 @@ from sclc_jax.codec.model_file import read_model
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compile_once(tmp_path_factory) -> None:
-  """Many tests compile the same small models, in other processes too."""
-  folder = tmp_path_factory.mktemp("compiled")
-  for key, value in {
-    "jax_compilation_cache_dir": str(folder),
-    "jax_persistent_cache_min_compile_time_secs": 0.2,
-  }.items():
+def _configure(**values: bool | float | str) -> None:
+  """Sets JAX's options, for processes that tests start as well."""
+  for key, value in values.items():
     jax.config.update(key, value)
     os.environ[key.upper()] = str(value)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compile_quickly(tmp_path_factory) -> None:
+  """Many tests compile the same small models, in other processes too.
+
+  Without most optimisations, as hardly a test computes for longer than that
+  takes to compile: with JAX 0.12 they made it two to four times as long.
+  """
+  _configure(
+    jax_compilation_cache_dir=str(tmp_path_factory.mktemp("compiled")),
+    jax_persistent_cache_min_compile_time_secs=0.2,
+    jax_disable_most_optimizations=True,
+  )
+
+
 @pytest.fixture(scope="module")
-def compile_anew(compile_once) -> Iterator[None]:
+def compile_as_users_do(compile_quickly) -> Iterator[None]:
+  """With all optimisations; for what is said about users' files."""
+  _configure(jax_disable_most_optimizations=False)
+  jax.clear_caches()
+  yield
+  _configure(jax_disable_most_optimizations=True)
+  jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def compile_anew(compile_quickly) -> Iterator[None]:
   """Reads no stored program; for training steps, which are large.
 
   With JAX 0.12, reading one back on a CPU once ended in a segmentation fault.

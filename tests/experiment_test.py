@@ -23,6 +23,7 @@ def _config(tiny_model, **changes):
       "seed": 5,
       "model": model,
       "stages": {"quantization": stage, "selective": stage},
+      "train": {"levels_per_image": 1},
     }
   )
 

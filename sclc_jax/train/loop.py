@@ -140,7 +140,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     (loss, sums), grads = gradients(state["params"], images, constants, indices)
     loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
     sums = jax.lax.psum({**sums, "stop": stop}, parallel.AXIS)
-    finite = jnp.isfinite(optax.global_norm(grads)) & jnp.isfinite(loss)
+    finite = jnp.isfinite(optax.tree.norm(grads)) & jnp.isfinite(loss)
     updates, opt_state = tx.update(grads, state["opt_state"], state["params"])
     params = optax.apply_updates(state["params"], updates)
     new = {
@@ -153,7 +153,10 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     if decay:  # young averages forget their start faster
       since = (step - stage.start).astype(jnp.float32)
       rate = 1 - jnp.minimum(decay, (1 + since) / (10 + since))
-      new["ema"] = optax.incremental_update(params, state["ema"], rate)
+      # Not optax.incremental_update, in which what is fixed drifts.
+      new["ema"] = jax.tree.map(
+        lambda mean, value: mean + rate * (value - mean), state["ema"], params
+      )
     kept = jax.tree.map(
       lambda new, old: jnp.where(finite, new, old), new, state
     )

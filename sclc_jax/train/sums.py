@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,30 +34,18 @@ def sum_in_turn(
   Returns:
     The sum, and what is kept of the terms, stacked.
   """
-  total, kept = None, []
-  for x in _terms(xs):
-    value, part = term(args, constants, x)
-    total = value if total is None else total + value
-    kept.append(part)
-  return total, _stack(kept)
+  return _add_up(lambda x: term(args, constants, x), xs)
 
 
 def _forward(term, args, constants, xs):
   gradient = jax.value_and_grad(term, has_aux=True)
-  total, kept = None, []
-  for x in _terms(xs):
-    if total is not None:
-      # The term has to wait for the gradient of the one before. XLA:CPU drops
-      # optimization_barrier before it orders anything, but not this zero. It
-      # goes to x, which is small; in args it would copy every parameter.
-      probe = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(total[1]))
-      zero = 0 * jnp.where(jnp.isfinite(probe), probe, 0)
-      x = jax.tree.map(lambda a, z=zero: a + z.astype(a.dtype), x)
+
+  def with_gradient(x):
     (value, part), grads = gradient(args, constants, x)
-    new = value, grads
-    total = new if total is None else jax.tree.map(jnp.add, total, new)
-    kept.append(part)
-  return (total[0], _stack(kept)), total[1]
+    return (value, grads), part
+
+  (total, grads), kept = _add_up(with_gradient, xs)
+  return (total, kept), grads
 
 
 def _backward(term, grads, cotangents):
@@ -66,14 +54,40 @@ def _backward(term, grads, cotangents):
   return grads, None, None
 
 
-# Not lax.scan: in its loops XLA:CPU takes convolutions 20 times as slow.
-def _terms(xs: Any) -> Iterator[Any]:
-  for k in range(jax.tree.leaves(xs)[0].shape[0]):
-    yield jax.tree.map(operator.itemgetter(k), xs)
+def _add_up(function: Callable[[Any], tuple[Any, Any]], xs: Any):
+  """(sum, what is kept, stacked) of function(xs[k]) for each k, in turn."""
+  count = jax.tree.leaves(xs)[0].shape[0]
+  each = [jax.tree.map(operator.itemgetter(k), xs) for k in range(count)]
+  if count > 1 and _has_fast_loops():
+    shapes = jax.eval_shape(function, each[0])[0]
+    zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+
+    def add(total, x):
+      new, part = function(x)
+      return jax.tree.map(jnp.add, total, new), part
+
+    return jax.lax.scan(add, zeros, xs)
+  total, kept = None, []
+  for x in each:
+    if total is not None:
+      # The term has to wait for the one before and its gradient. XLA:CPU drops
+      # optimization_barrier before it orders anything, but not this zero. It
+      # goes to x, which is small; in args it would copy every parameter.
+      probe = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(total))
+      zero = 0 * jnp.where(jnp.isfinite(probe), probe, 0)
+      x = jax.tree.map(lambda a, z=zero: a + z.astype(a.dtype), x)
+    new, part = function(x)
+    total = new if total is None else jax.tree.map(jnp.add, total, new)
+    kept.append(part)
+  return total, jax.tree.map(lambda *leaves: jnp.stack(leaves), *kept)
 
 
-def _stack(kept: list[Any]) -> Any:
-  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *kept)
+def _has_fast_loops() -> bool:
+  """Whether a loop costs no time, and so spares compiling each of its turns.
+
+  In loops XLA:CPU takes convolutions 20 times as slow.
+  """
+  return jax.default_backend() != "cpu"
 
 
 sum_in_turn.defvjp(_forward, _backward)

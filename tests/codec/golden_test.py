@@ -24,6 +24,7 @@ from sclc_jax.codec.model import CodecModel
 from sclc_jax.codec.model_file import read_model
 from sclc_jax.config import BASES
 
+pytestmark = pytest.mark.usefixtures("compile_as_users_do")
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FILES = sorted(GOLDEN.glob("v*/**/*.sclc"))
 NAMES = [str(p.relative_to(GOLDEN).with_suffix("")) for p in FILES]

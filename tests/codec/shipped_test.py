@@ -10,6 +10,7 @@ from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.model_file import find_shipped, shipped_models
 from sclc_jax.metrics import psnr_db
 
+pytestmark = pytest.mark.usefixtures("compile_as_users_do")
 NAMES = list(shipped_models())
 
 

@@ -1,8 +1,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from sclc_jax.train import sums
 from sclc_jax.train.sums import sum_in_turn
+
+
+@pytest.fixture(params=[False, True], ids=["unrolled", "loop"], autouse=True)
+def form(request, monkeypatch) -> None:
+  """That of CPUs and that of accelerators, both here."""
+  monkeypatch.setattr(sums, "_has_fast_loops", lambda: request.param)
 
 
 def _term(args, constants, x):
