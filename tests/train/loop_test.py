@@ -9,7 +9,7 @@ from runs import batches as _batches
 from runs import final as _final
 
 from sclc_jax.checkpoint import Checkpoints
-from sclc_jax.config import from_dict
+from sclc_jax.config import STAGES, from_dict
 from sclc_jax.train import device_data, optim
 from sclc_jax.train.data import make_batches, open_folder
 from sclc_jax.train.loop import (
@@ -103,7 +103,8 @@ def test_soap_resumes_exactly_and_spares_the_tables(tmp_path):
 
 def test_decoder_stage_follows_the_others_and_keeps_the_encoder(tmp_path):
   parts = dataclasses.asdict(_CONFIG)
-  parts["stages"] = {"selective": {"steps": 2}, "decoder": {"steps": 2}}
+  for name, steps in zip(STAGES, (0, 0, 2, 2)):
+    parts["stages"][name]["steps"] = steps
   config = from_dict(parts)
   for stop in (2, 3, None):  # ends inside the stage, too
     reached = train(config, tmp_path, _batches, stop_at=stop, quiet=True)

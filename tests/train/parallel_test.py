@@ -24,7 +24,7 @@ def get_config():
   config = default_config_dict()
   config.model.N, config.model.M = 4, 6
   config.model.init, config.model.table_init = "wavelet", "geometric"
-  config.stages.quantization.steps = 12
+  config.stages.base.steps, config.stages.quantization.steps = 0, 12
   config.stages.selective.steps = 8
   config.optim.lr, config.optim.clip_norm = 1e-3, 10.0
   config.optim.ema_decay = 0.9
