@@ -56,6 +56,12 @@ def register(add: Add) -> None:
     "over the folder); not from those you judge by",
   )  # fmt: skip
   export.add_argument(
+    "--improbable", type=float, metavar="P",
+    help="of --fit-selector: leave out what rounds to another number than zero "
+    "with a probability below P in (0, 1); 1e-4 if unset, which costs 0.1 %% "
+    "of rate, and more costs more",
+  )  # fmt: skip
+  export.add_argument(
     "--fit-tables", metavar="FOLDER",
     help="fit the coder's tables to photographs, likewise: some 3 %% smaller "
     "files where model.density is 'normal'",
@@ -102,6 +108,11 @@ def _export(args) -> None:
   from sclc_jax.codec.model_file import find_model, save_model
   from sclc_jax.experiment import load_checkpoint
 
+  if args.improbable is not None and not args.fit_selector:
+    raise ValueError(
+      f"--improbable {args.improbable:g} says what --fit-selector leaves out, "
+      "which is not given; give it a folder of photographs."
+    )
   parent = find_model(args.parent) if args.parent else None
   if args.model:
     if args.step is not None or args.best:
@@ -111,10 +122,11 @@ def _export(args) -> None:
     trained = load_checkpoint(args.workdir, args.step, args.best)
     model = freeze(*trained, rescale=parent is None)
   if args.fit_selector:
-    from sclc_jax.codec.selector_fit import fit_selector
+    from sclc_jax.codec.selector_fit import IMPROBABLE, fit_selector
 
     photos = photos_to_fit("--fit-selector", args.fit_selector, args.quiet)
-    model = fit_selector(model, photos)
+    improbable = IMPROBABLE if args.improbable is None else args.improbable
+    model = fit_selector(model, photos, improbable)
   if args.mask_threshold is not None:
     model = with_mask_threshold(model, args.mask_threshold)
   if args.fit_tables:

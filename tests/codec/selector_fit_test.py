@@ -9,7 +9,7 @@ from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.control import SCALE_BITS
 from sclc_jax.codec.freeze import freeze, with_selector
 from sclc_jax.codec.model_file import read_model, save_model
-from sclc_jax.codec.selector_fit import fit_selector
+from sclc_jax.codec.selector_fit import IMPROBABLE, fit_selector
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,12 @@ def test_export_gives_a_model_a_selector(tiny_model, photos, tmp_path, capsys):
   assert "--fit-selector" in capsys.readouterr().err
   for i, image in enumerate(photos):
     Image.fromarray(image).save(folder / f"{i}.png")
-  assert not cli.main(args)
-  fitted = fit_selector(tiny_model, photos)
-  assert read_model(out).fingerprint == fitted.fingerprint
+  for options, improbable in (
+    ([], IMPROBABLE),
+    (["--improbable", "0.1"], 0.1),
+  ):
+    assert not cli.main(args + options)
+    fitted = fit_selector(tiny_model, photos, improbable)
+    assert read_model(out).fingerprint == fitted.fingerprint
+  assert cli.main([*args[:-2], "--improbable", "0.1"]) == 1
+  assert "--improbable 0.1" in capsys.readouterr().err

@@ -17,7 +17,10 @@ from sclc_jax.train.loss import rate_distortion
 
 _CONFIG = {
   "model": {"N": 4, "M": 6, "init": "wavelet", "table_init": "geometric"},
-  "stages": {"selective": {"steps": 4, "error": "latents"}},
+  "stages": {
+    "quantization": {"steps": 1},
+    "selective": {"steps": 4, "error": "latents"},
+  },
   "optim": {"lr": 1e-3, "ema_decay": 0.9},
   "train": {"levels_per_image": 2, "log_every": 1, "checkpoint_every": 2},
   "data": {"batch_size": 2, "crop_size": 64},
@@ -77,7 +80,7 @@ def test_errors_count_by_level_and_channel():
 def test_the_transforms_stay_and_all_else_learns(tmp_path):
   config = from_dict(_CONFIG)
   train(config, tmp_path, batches, quiet=True)
-  before, after = (load_checkpoint(tmp_path, step)[1] for step in (2, 4))
+  before, after = (load_checkpoint(tmp_path, step)[1] for step in (2, 5))
   base = before["base"], after["base"]
   for part in ("analysis", "synthesis"):
     jax.tree.map(np.testing.assert_array_equal, *(b.pop(part) for b in base))
@@ -94,14 +97,14 @@ def test_the_transforms_stay_and_all_else_learns(tmp_path):
 
 def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
   config = from_dict(_CONFIG)
-  for stop in (1, 2, 3):
+  for stop in (1, 2, 4):
     train(config, tmp_path / "parts", batches, stop_at=stop, quiet=True)
   for name in ("parts", "whole"):
     train(config, tmp_path / name, batches, quiet=True)
   (step, state), (_, whole) = (
     final(tmp_path / name, config) for name in ("parts", "whole")
   )
-  assert step == 4
+  assert step == 5
   jax.tree.map(np.testing.assert_array_equal, state, whole)
 
 
