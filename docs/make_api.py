@@ -22,7 +22,9 @@ MODULES: dict[str, tuple[str, ...] | None] = {
   "sclc_jax.codec.rate_control": None,
   "sclc_jax.codec.images": None,
   "sclc_jax.codec.model": ("CodecModel",),
-  "sclc_jax.codec.freeze": None,
+  "sclc_jax.codec.freeze": (
+    "freeze", "with_tables", "with_mask_threshold", "with_selector",
+  ),
   "sclc_jax.codec.model_file": (
     "save_model", "read_model", "find_model", "shipped_models",
   ),

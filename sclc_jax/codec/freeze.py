@@ -1,8 +1,8 @@
-"""Makes a model for coding of trained parameters, or of another such model.
+"""Makes a frozen model from trained parameters, or from another frozen model.
 
-Float parameters (rounded to float16), the integer control path, integer tables
-of z (and of y where they are the model's own). A pure function of the
-checkpoint, and of the photographs that tables were fitted to.
+It holds float parameters (rounded to float16), the integer control path, and
+integer tables of z (and of y where they are the model's own): a pure function
+of the checkpoint, and of the photographs that tables were fitted to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sclc_jax.codec.control import Z_MAX, build_control_path, interpolate
 from sclc_jax.codec.model import (
   CodecModel,
   flatten,
-  signed,
+  is_signed,
   unflatten,
   with_fingerprint,
 )
@@ -102,7 +102,7 @@ def _frozen(
     qv,
     head,
     gamma,
-    signed(config),
+    is_signed(config),
     params["base"].get("context_model"),
   )
   steps = np.stack([interpolate(qv), interpolate(iqv)]).astype(np.float32)

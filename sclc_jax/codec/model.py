@@ -85,7 +85,7 @@ def unflatten(flat: dict[str, np.ndarray]) -> dict[str, Any]:
   return tree
 
 
-def signed(config: ModelConfig) -> bool:
+def is_signed(config: ModelConfig) -> bool:
   """Whether hyper_synthesis is that of the Mean-scale paper."""
   return config.base != "hyperprior"
 
@@ -116,7 +116,7 @@ def model_tensors(model: CodecModel) -> dict[str, np.ndarray]:
   return flat
 
 
-def described(config: ModelConfig) -> dict[str, Any]:
+def stored_config(config: ModelConfig) -> dict[str, Any]:
   """The config as stored: keys of later releases only where they are set.
 
   So a new key does not change the fingerprint of older models.
@@ -133,7 +133,7 @@ def fingerprint_of(
 ) -> bytes:
   """First bytes of the SHA-256 of a model's config and `model_tensors`."""
   digest = hashlib.sha256(
-    json.dumps(described(config), sort_keys=True).encode()
+    json.dumps(stored_config(config), sort_keys=True).encode()
   )
   for name in sorted(tensors):
     value = np.ascontiguousarray(tensors[name])

@@ -23,11 +23,11 @@ from sclc_jax.codec.context import (
 from sclc_jax.codec.control import STEPS_PER_LEVEL, ControlPath, IntegerConv
 from sclc_jax.codec.model import (
   CodecModel,
-  described,
   fingerprint_of,
   flatten,
+  is_signed,
   model_tensors,
-  signed,
+  stored_config,
   unflatten,
 )
 from sclc_jax.codec.range_coder import RangeTables
@@ -66,7 +66,7 @@ def save_model(
   about = {
     "version": VERSION,
     "fingerprint": model.fingerprint.hex(),
-    "model": described(model.config),
+    "model": stored_config(model.config),
   }
   if model.objective is not None:
     about["objective"] = dataclasses.asdict(model.objective)
@@ -176,7 +176,7 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
     head,
     control["thresholds"],
     control["reciprocals"],
-    signed(config),
+    is_signed(config),
   )
   _check_control(config, path, tree["steps"])
   context = None

@@ -57,9 +57,9 @@ def _backward(term, grads, cotangents):
 def _add_up(function: Callable[[Any], tuple[Any, Any]], xs: Any):
   """(sum, what is kept, stacked) of function(xs[k]) for each k, in turn."""
   count = jax.tree.leaves(xs)[0].shape[0]
-  each = [jax.tree.map(operator.itemgetter(k), xs) for k in range(count)]
   if count > 1 and _has_fast_loops():
-    shapes = jax.eval_shape(function, each[0])[0]
+    first = jax.tree.map(operator.itemgetter(0), xs)
+    shapes = jax.eval_shape(function, first)[0]
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
 
     def add(total, x):
@@ -68,7 +68,8 @@ def _add_up(function: Callable[[Any], tuple[Any, Any]], xs: Any):
 
     return jax.lax.scan(add, zeros, xs)
   total, kept = None, []
-  for x in each:
+  for k in range(count):
+    x = jax.tree.map(operator.itemgetter(k), xs)
     if total is not None:
       # The term has to wait for the one before and its gradient. XLA:CPU drops
       # optimization_barrier before it orders anything, but not this zero. It

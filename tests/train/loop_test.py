@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -10,10 +11,11 @@ from runs import final as _final
 
 from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import STAGES, from_dict
-from sclc_jax.train import device_data, optim
+from sclc_jax.train import device_data, optim, sums
 from sclc_jax.train.data import make_batches, open_folder
 from sclc_jax.train.loop import (
   Resident,
+  make_dispatch,
   new_state,
   restore_state,
   train,
@@ -103,7 +105,7 @@ def test_soap_resumes_exactly_and_spares_the_tables(tmp_path):
 
 def test_decoder_stage_follows_the_others_and_keeps_the_encoder(tmp_path):
   parts = dataclasses.asdict(_CONFIG)
-  for name, steps in zip(STAGES, (0, 2, 0, 2)):
+  for name, steps in zip(STAGES, (0, 1, 1, 2)):
     parts["stages"][name]["steps"] = steps
   config = from_dict(parts)
   for stop in (2, 3, None):  # ends inside the stage, too
@@ -119,6 +121,9 @@ def test_decoder_stage_follows_the_others_and_keeps_the_encoder(tmp_path):
   np.testing.assert_array_equal(
     after["quantizer"]["qv"], before["quantizer"]["qv"]
   )
+  jax.tree.map(
+    np.testing.assert_array_equal, after["selector"], before["selector"]
+  )
   pairs = (jax.tree.leaves(p["base"]["synthesis"]) for p in (after, before))
   assert any(np.any(a != b) for a, b in zip(*pairs))
 
@@ -131,7 +136,8 @@ def test_large_kernels_can_stay_as_they_are(tmp_path, monkeypatch):
   with pytest.raises(ValueError, match="fix_large_kernels must be false where"):
     from_dict(parts)
   config = from_dict(parts | {"init_from": "elsewhere"})
-  train(config, tmp_path, _batches, quiet=True)
+  for stop in (3, None):
+    train(config, tmp_path, _batches, stop_at=stop, quiet=True)
   before = new_state(config, stages(config)[0], None)["params"]
   after = trained_params(_final(tmp_path, config)[1])
   kept, changed = [], []
@@ -227,6 +233,31 @@ def test_several_steps_a_call_on_resident_data_resume_exactly(tmp_path):
     for p in ((states[1], start), states)
   )
   assert error < 0.05 * moved
+
+
+def test_a_loop_over_levels_and_parts_trains_as_their_list_does(
+  tmp_path, monkeypatch
+):
+  """Accelerators have the loop, and CPUs the list (`train.sums`)."""
+  config = from_dict(
+    {
+      "model": {"N": 4, "M": 6, "init": "wavelet"},
+      "stages": {"quantization": {"steps": 2}},
+      "optim": {"lr": 1e-3},
+      "train": {"levels_per_image": 2, "accumulate": 2},
+      "data": {"batch_size": 2, "crop_size": 64},
+    }
+  )
+  states = []
+  for loop in (False, True):
+    monkeypatch.setattr(sums, "_has_fast_loops", lambda loop=loop: loop)
+    make_dispatch.cache_clear()
+    train(config, tmp_path / str(loop), _batches, quiet=True)
+    states.append(_final(tmp_path / str(loop), config)[1]["params"])
+  make_dispatch.cache_clear()
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, atol=2e-6), *states
+  )
 
 
 def test_intervals_must_fit_the_calls():

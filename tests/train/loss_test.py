@@ -11,6 +11,7 @@ from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train.data import make_batches
 from sclc_jax.train.loop import train
 from sclc_jax.train.loss import (
+  draw_levels,
   lagrange_weights,
   level_weights,
   rate_distortion,
@@ -42,6 +43,21 @@ def test_levels_count_alike_unless_they_are_balanced():
   np.testing.assert_allclose(weights[:-1] / weights[1:], 2**0.45, rtol=1e-5)
   top_alone = level_weights(TrainConfig(level_balance=0.45), 8, adaptive=False)
   np.testing.assert_array_equal(top_alone, np.ones(8))
+
+
+@pytest.mark.parametrize("asked, drawn", [(0, 8), (8, 8), (2, 2)])
+def test_all_levels_are_drawn_unless_fewer_are_asked_for(asked, drawn):
+  config = from_dict(
+    {
+      "stages": {"base": {"steps": 1}},
+      "train": {"levels_per_image": asked},
+    }
+  )
+  keys = jax.random.split(jax.random.key(0), 3)
+  levels = np.asarray(draw_levels(config, True, keys))
+  assert levels.shape == (drawn, 3)
+  assert all(len(set(image)) == drawn for image in levels.T)
+  assert levels.min() >= 0 and levels.max() < 8
 
 
 def test_a_balance_that_would_turn_the_levels_round_is_named():
