@@ -61,6 +61,7 @@ def open_tfds(text: str) -> TfdsImages:
       split=split or "train",
       decoders={features[0]: tfds.decode.SkipDecoding()},
     )
+  # For sets that are missing, damaged, or of a format without random access.
   except (ValueError, NotImplementedError, OSError) as error:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     raise ValueError(

@@ -131,8 +131,12 @@ def test_decoder_stage_follows_the_others_and_keeps_the_encoder(tmp_path):
 def test_large_kernels_can_stay_as_they_are(tmp_path, monkeypatch):
   monkeypatch.setattr(optim, "LARGE_KERNEL", 450)
   parts = dataclasses.asdict(_base_only())
-  parts["optim"] |= {"fix_large_kernels": True, "clip_norm": 1.0}
-  parts["optim"] |= {"method": "soap", "ema_decay": 0.9}
+  parts["optim"] |= {
+    "fix_large_kernels": True,
+    "method": "soap",
+    "clip_norm": 1.0,
+    "ema_decay": 0.9,
+  }
   with pytest.raises(ValueError, match="fix_large_kernels must be false where"):
     from_dict(parts)
   config = from_dict(parts | {"init_from": "elsewhere"})
