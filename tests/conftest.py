@@ -11,8 +11,8 @@ import skimage.data
 from jax.experimental.compilation_cache import compilation_cache
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model import CodecModel
-from sclc_jax.codec.model_file import read_model
+from sclc_jax.codec.model.codec_model import CodecModel
+from sclc_jax.codec.model.model_file import read_model
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 

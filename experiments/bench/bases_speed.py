@@ -21,7 +21,7 @@ import time
 import numpy as np
 from common import add_peer, photo, random_model, run_json, seconds
 
-from sclc_jax.codec.control import ControlPath
+from sclc_jax.codec.exact.control import ControlPath
 from sclc_jax.config import BASES
 
 FRACTIONS = (0.05, 0.2, 0.6, 1.0)
@@ -68,8 +68,8 @@ class TimedEngine:
 def ours(args) -> dict:
   """Seconds of one base: encode, and decode at each fraction."""
   from sclc_jax.codec.codec import Codec
-  from sclc_jax.codec.latent_coder import LatentCoder
-  from sclc_jax.codec.range_coder import get_engine
+  from sclc_jax.codec.entropy.range_coder import get_engine
+  from sclc_jax.codec.latents.latent_coder import LatentCoder
 
   model = random_model(args.N, args.M, args.base, "wavelet")
   image = photo(args.width, args.height)

@@ -40,7 +40,7 @@ def large_photo(megapixels: float) -> np.ndarray:
 def seam(model) -> tuple[int, float]:
   """Largest difference between whole and tiled, of 255, and of bytes in %."""
   from sclc_jax.codec.codec import Codec
-  from sclc_jax.codec.transforms import Transforms
+  from sclc_jax.codec.pixels.transforms import Transforms
 
   image = large_photo(4)
   codec, untiled = Codec(model), Codec(model)
@@ -55,7 +55,7 @@ def seam(model) -> tuple[int, float]:
 def main() -> None:
   from PIL import Image
 
-  from sclc_jax.codec.model_file import find_model, save_model
+  from sclc_jax.codec.model.model_file import find_model, save_model
 
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--megapixels", type=float, default=100)

@@ -16,8 +16,8 @@ import numpy as np
 import tqdm
 from common import seconds
 
-from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.tables import SCALES, gaussian_tables
+from sclc_jax.codec.entropy.range_coder import get_engine
+from sclc_jax.codec.entropy.tables import SCALES, gaussian_tables
 
 
 def speed(engine, symbols: np.ndarray, index: np.ndarray) -> str:

@@ -39,8 +39,8 @@ def photo(width: int = 768, height: int = 512) -> np.ndarray:
 
 def random_model(N: int, M: int, base: str = "hyperprior", init="xavier"):
   """A frozen model of these widths with untrained weights."""
-  from sclc_jax.codec.freeze import freeze
   from sclc_jax.config import ModelConfig
+  from sclc_jax.export.freeze import freeze
   from sclc_jax.models.variable_rate import init_params
 
   config = ModelConfig(base, N, M, init=init)
@@ -117,7 +117,7 @@ def print_encoders(name: str, codecs: dict, paths: list, crop=None) -> None:
   """
   import tqdm
 
-  from sclc_jax.codec.images import load_image
+  from sclc_jax.images import load_image
   from sclc_jax.metrics import bd_rate, psnr_db
 
   first = next(iter(codecs.values()))

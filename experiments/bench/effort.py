@@ -14,8 +14,8 @@ import argparse
 from common import print_encoders
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.images import find_images
-from sclc_jax.codec.model_file import find_model
+from sclc_jax.codec.model.model_file import find_model
+from sclc_jax.images import find_images
 
 
 def main() -> None:

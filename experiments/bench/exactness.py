@@ -25,8 +25,8 @@ import tqdm
 from float_control import FloatControl
 
 from sclc_jax.codec.codec import Codec, load_codec
-from sclc_jax.codec.images import find_images, load_image
-from sclc_jax.codec.transforms import Transforms
+from sclc_jax.codec.pixels.transforms import Transforms
+from sclc_jax.images import find_images, load_image
 from sclc_jax.models.variable_rate import VariableRate
 
 QUALITIES = (1, 2.5, 4, 5.5, 8)

@@ -20,13 +20,13 @@ import scipy.optimize
 import tqdm
 
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.rate_control import (
   PROBED,
   TYPICAL,
   guessed_psnr,
   latent_error,
 )
+from sclc_jax.images import find_images, load_image
 from sclc_jax.metrics import psnr_db
 
 _FOLDS = 5

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sclc_jax.codec.control import interpolate
-from sclc_jax.codec.tables import INDEX_BOUNDS
+from sclc_jax.codec.entropy.tables import INDEX_BOUNDS
+from sclc_jax.codec.exact.control import interpolate
 from sclc_jax.models.variable_rate import VariableRate
 
 

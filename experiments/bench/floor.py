@@ -21,8 +21,8 @@ import numpy as np
 import tqdm
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.images import find_images, load_image
-from sclc_jax.codec.model_file import find_model
+from sclc_jax.codec.model.model_file import find_model
+from sclc_jax.images import find_images, load_image
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn import wavelet
 

@@ -15,8 +15,8 @@ import numpy as np
 import tqdm
 
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.rate_control import compress_to
+from sclc_jax.images import find_images, load_image
 from sclc_jax.metrics import psnr_db
 
 

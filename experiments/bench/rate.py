@@ -24,9 +24,9 @@ import tqdm
 from float_control import FloatControl
 
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.images import find_images, load_image
-from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.rounding import Rounding
+from sclc_jax.codec.entropy.range_coder import get_engine
+from sclc_jax.codec.latents.rdoq import Rounding
+from sclc_jax.images import find_images, load_image
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.likelihoods import to_bits
 

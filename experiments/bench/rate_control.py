@@ -18,8 +18,8 @@ import tqdm
 from common import seconds
 
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.images import find_images, load_image
 from sclc_jax.codec.rate_control import KINDS, compress_to
+from sclc_jax.images import find_images, load_image
 from sclc_jax.metrics import psnr_db
 
 QUALITIES = (1.5, 3, 4.5, 6, 7.5)

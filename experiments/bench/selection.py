@@ -16,11 +16,11 @@ import argparse
 from common import print_encoders
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.freeze import with_selector
-from sclc_jax.codec.images import find_images
-from sclc_jax.codec.model_file import find_model
-from sclc_jax.codec.selector_fit import fit_selector
+from sclc_jax.codec.model.model_file import find_model
 from sclc_jax.commands.train import photos_to_fit
+from sclc_jax.export.freeze import with_selector
+from sclc_jax.export.selector_fit import fit_selector
+from sclc_jax.images import find_images
 
 
 def main() -> None:

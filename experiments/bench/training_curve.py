@@ -17,8 +17,8 @@ import pathlib
 
 import numpy as np
 
-from sclc_jax.curves import Curve, bd_rate, make_curve
-from sclc_jax.plots import plot_training
+from sclc_jax.evaluation.curves import Curve, bd_rate, make_curve
+from sclc_jax.evaluation.plots import plot_training
 
 
 def validations(workdir: pathlib.Path) -> dict[int, Curve]:

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from sclc_jax.codec import bitstream, quality_map, sections
-from sclc_jax.codec.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
-from sclc_jax.codec.latent_coder import LatentCoder
-from sclc_jax.codec.model import CodecModel
-from sclc_jax.codec.model_file import find_model
-from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.search import Search, check_effort
-from sclc_jax.codec.stacks import in_stacks, thread_pool
-from sclc_jax.codec.transforms import Transforms, cropped, grid, padded
+from sclc_jax.codec.entropy.range_coder import get_engine
+from sclc_jax.codec.exact.control import STEPS_PER_LEVEL, STRIDE, Z_MAX
+from sclc_jax.codec.latents import quality_map
+from sclc_jax.codec.latents.latent_coder import LatentCoder
+from sclc_jax.codec.latents.refinement import Search, check_effort
+from sclc_jax.codec.model.codec_model import CodecModel
+from sclc_jax.codec.model.model_file import find_model
+from sclc_jax.codec.pixels.stacks import in_stacks, thread_pool
+from sclc_jax.codec.pixels.transforms import Transforms, cropped, grid, padded
+from sclc_jax.codec.stream import bitstream, sections
+from sclc_jax.images import MAX_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Codec:
     self,
     model: CodecModel,
     engine: str = "auto",
-    max_pixels: int = bitstream.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
     rate_weight: float | None = None,
     effort: int = 0,
     progress: bool = False,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from sclc_jax.codec.codec import Analysis, Codec, without_alpha
-from sclc_jax.codec.control import STEPS_PER_LEVEL
+from sclc_jax.codec.exact.control import STEPS_PER_LEVEL
 from sclc_jax.metrics import psnr_db, psnr_of_mse
 
 MAX_TRIALS = 6

@@ -49,7 +49,7 @@ def convert_files(
   Raises:
     Failure: some failed.
   """
-  from sclc_jax.codec.images import write_whole
+  from sclc_jax.files import write_whole
 
   started = time.perf_counter()
 

@@ -61,8 +61,8 @@ def register(add: Add) -> None:
 
 
 def _compress(args) -> None:
-  from sclc_jax.codec.images import SUFFIXES, Photo, load_photo
   from sclc_jax.codec.rate_control import KINDS, compress_to
+  from sclc_jax.images import SUFFIXES, Photo, load_photo
 
   inputs = walk(args.inputs, SUFFIXES)
   alone = len(inputs) == 1 and not args.quiet and sys.stderr.isatty()
@@ -102,7 +102,7 @@ def _compress(args) -> None:
 
 def _quality(args, has_target: bool) -> float | np.ndarray:
   """--quality, or an array of qualities in the shape of --quality-map."""
-  from sclc_jax.codec.images import load_photo
+  from sclc_jax.images import load_photo
 
   if args.quality_map is None:
     return args.quality
@@ -123,10 +123,10 @@ def _quality(args, has_target: bool) -> float | np.ndarray:
 
 
 def _decompress(args) -> None:
-  from sclc_jax.codec.bitstream import unpack_header
   from sclc_jax.codec.codec import Codec, load_codec
-  from sclc_jax.codec.images import png_bytes
-  from sclc_jax.codec.model_file import find_shipped
+  from sclc_jax.codec.model.model_file import find_shipped
+  from sclc_jax.codec.stream.bitstream import unpack_header
+  from sclc_jax.images import png_bytes
 
   inputs = walk(args.inputs, {".sclc"})
   codecs: dict[bytes, Codec] = {}
@@ -189,7 +189,7 @@ def _outputs(
 
 def _convert(args, inputs, suffix: str, convert: Convert) -> None:
   """Runs `convert` on each input and writes what it gives."""
-  from sclc_jax.codec.images import write_whole
+  from sclc_jax.files import write_whole
 
   if args.inputs == ["-"]:
     data, _ = convert(sys.stdin.buffer.read(), "stdin")

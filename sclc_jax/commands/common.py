@@ -11,7 +11,7 @@ from collections.abc import Callable
 import tqdm
 
 from sclc_jax import __version__
-from sclc_jax.codec.bitstream import MAX_PIXELS
+from sclc_jax.images import MAX_PIXELS
 
 QUALITIES = (1, 2, 3, 4, 5, 6, 7, 8)  # the default of `quality_flag`
 # Adds a command: (name, run(args), one line of help) to its parser.

@@ -19,8 +19,9 @@ def _demo(args) -> None:
 
   from sclc_jax import metrics
   from sclc_jax.codec.codec import load_codec
-  from sclc_jax.codec.images import png_bytes, write_whole
-  from sclc_jax.plots import plot_masks
+  from sclc_jax.evaluation.plots import plot_masks
+  from sclc_jax.files import write_whole
+  from sclc_jax.images import png_bytes
 
   out = pathlib.Path(args.out)
   if out.exists() and not out.is_dir():

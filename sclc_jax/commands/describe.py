@@ -18,9 +18,9 @@ def register(add: Add) -> None:
 
 
 def _info(args) -> None:
-  from sclc_jax.codec import bitstream
   from sclc_jax.codec.codec import Codec, describe
-  from sclc_jax.codec.model_file import find_model, find_shipped
+  from sclc_jax.codec.model.model_file import find_model, find_shipped
+  from sclc_jax.codec.stream import bitstream
 
   data = pathlib.Path(args.file).read_bytes()
   header = bitstream.unpack(data)[0]
@@ -40,7 +40,7 @@ def _info(args) -> None:
 
 
 def _models(args) -> None:
-  from sclc_jax.codec.model_file import (
+  from sclc_jax.codec.model.model_file import (
     DEFAULT_MODEL,
     read_model,
     shipped_models,

@@ -42,12 +42,12 @@ def register(add: Add) -> None:
 
 
 def _evaluate(args) -> None:
-  from sclc_jax import curves as cv
-  from sclc_jax import evaluate as ev
-  from sclc_jax import peers as pr
-  from sclc_jax import report as rp
-  from sclc_jax.codec.images import SUFFIXES
-  from sclc_jax.codec.model_file import DEFAULT_MODEL
+  from sclc_jax.codec.model.model_file import DEFAULT_MODEL
+  from sclc_jax.evaluation import curves as cv
+  from sclc_jax.evaluation import measure as ev
+  from sclc_jax.evaluation import peers as pr
+  from sclc_jax.evaluation import report as rp
+  from sclc_jax.images import SUFFIXES
 
   if not pathlib.Path(args.images).is_dir():
     raise ValueError(f"--images {args.images} is not a folder.")
@@ -110,7 +110,7 @@ def _evaluate(args) -> None:
   for line in left_out:
     print(line)
   if args.plot:
-    from sclc_jax.plots import plot_rd
+    from sclc_jax.evaluation.plots import plot_rd
 
     shown = {"sclc": ours} | compared
     points = {name: curve.points("psnr_db") for name, curve in shown.items()}

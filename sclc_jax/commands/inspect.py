@@ -19,10 +19,10 @@ def register(add: Add) -> None:
 
 
 def _inspect(args) -> None:
-  from sclc_jax import explain, plots
-  from sclc_jax.codec.images import load_image
+  from sclc_jax.evaluation import explain, plots
+  from sclc_jax.evaluation.peers import JPEG
+  from sclc_jax.images import load_image
   from sclc_jax.metrics import psnr_db
-  from sclc_jax.peers import JPEG
 
   source = pathlib.Path(args.image)
   image = load_image(source, args.max_pixels)

@@ -83,7 +83,7 @@ def register(add: Add) -> None:
 
 
 def _train(args) -> None:
-  from sclc_jax import experiment
+  from sclc_jax.runs import experiment
   from sclc_jax.train import parallel
 
   joins = joins_cluster(args)
@@ -104,9 +104,9 @@ def _train(args) -> None:
 
 
 def _export(args) -> None:
-  from sclc_jax.codec.freeze import freeze, with_mask_threshold
-  from sclc_jax.codec.model_file import find_model, save_model
-  from sclc_jax.experiment import load_checkpoint
+  from sclc_jax.codec.model.model_file import find_model, save_model
+  from sclc_jax.export.freeze import freeze, with_mask_threshold
+  from sclc_jax.runs.experiment import load_checkpoint
 
   if args.improbable is not None and not args.fit_selector:
     raise ValueError(
@@ -122,7 +122,7 @@ def _export(args) -> None:
     trained = load_checkpoint(args.workdir, args.step, args.best)
     model = freeze(*trained, rescale=parent is None)
   if args.fit_selector:
-    from sclc_jax.codec.selector_fit import IMPROBABLE, fit_selector
+    from sclc_jax.export.selector_fit import IMPROBABLE, fit_selector
 
     photos = photos_to_fit("--fit-selector", args.fit_selector, args.quiet)
     improbable = IMPROBABLE if args.improbable is None else args.improbable
@@ -130,7 +130,7 @@ def _export(args) -> None:
   if args.mask_threshold is not None:
     model = with_mask_threshold(model, args.mask_threshold)
   if args.fit_tables:
-    from sclc_jax.codec.table_fit import fit_tables
+    from sclc_jax.export.table_fit import fit_tables
 
     photos = photos_to_fit("--fit-tables", args.fit_tables, args.quiet)
     model, saved = fit_tables(model, photos)
@@ -148,7 +148,7 @@ def photos_to_fit(flag: str, folder: str, quiet: bool) -> Iterator[np.ndarray]:
   """
   import tqdm
 
-  from sclc_jax.codec.images import find_images, load_image
+  from sclc_jax.images import find_images, load_image
 
   paths = find_images(folder)
   if not paths:
@@ -161,7 +161,7 @@ def photos_to_fit(flag: str, folder: str, quiet: bool) -> Iterator[np.ndarray]:
 
 
 def _sweep(args) -> None:
-  from sclc_jax import sweep
+  from sclc_jax.runs import sweep
 
   points = sweep.load_sweep(args.config, args.overrides)
   names = list(points)

@@ -22,7 +22,6 @@ import numpy as np
 import optax
 import tqdm
 
-from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import (
   STAGES,
   ExperimentConfig,
@@ -31,6 +30,7 @@ from sclc_jax.config import (
 )
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train import parallel
+from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.latent_error import LatentError, measure
 from sclc_jax.train.logs import TrainingLog, summarise
 from sclc_jax.train.loss import (

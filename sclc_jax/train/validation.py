@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import ExperimentConfig, ModelConfig, stage_model
 from sclc_jax.train import parallel
+from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.logs import TrainingLog
 from sclc_jax.train.loss import lagrange_weights, level_weights
 

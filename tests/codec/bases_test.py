@@ -7,15 +7,15 @@ import mutate
 import numpy as np
 import pytest
 
-from sclc_jax.codec import control
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.context import coding_groups
-from sclc_jax.codec.freeze import freeze
-from sclc_jax.codec.model import with_fingerprint
-from sclc_jax.codec.model_file import read_model, save_model
-from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.tables import INDEX_BOUNDS, gaussian_tables
+from sclc_jax.codec.entropy.range_coder import get_engine
+from sclc_jax.codec.entropy.tables import INDEX_BOUNDS, gaussian_tables
+from sclc_jax.codec.exact import control
+from sclc_jax.codec.exact.context import coding_groups
+from sclc_jax.codec.model.codec_model import with_fingerprint
+from sclc_jax.codec.model.model_file import read_model, save_model
 from sclc_jax.config import BASES, ModelConfig
+from sclc_jax.export.freeze import freeze
 from sclc_jax.models.variable_rate import VariableRate, init_params
 
 MEANS = BASES[1:]

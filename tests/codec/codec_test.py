@@ -3,12 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sclc_jax.codec import bitstream
 from sclc_jax.codec import codec as codec_module
 from sclc_jax.codec.codec import Codec, load_codec
-from sclc_jax.codec.model import with_fingerprint
-from sclc_jax.codec.model_file import read_model, save_model
-from sclc_jax.codec.range_coder import get_engine
+from sclc_jax.codec.entropy.range_coder import get_engine
+from sclc_jax.codec.model.codec_model import with_fingerprint
+from sclc_jax.codec.model.model_file import read_model, save_model
+from sclc_jax.codec.stream import bitstream
 from sclc_jax.metrics import psnr_db
 
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.freeze import freeze, y_mixture
-from sclc_jax.codec.model_file import read_model, save_model
-from sclc_jax.codec.table_fit import fit_tables
-from sclc_jax.codec.tables import gaussian_tables
+from sclc_jax.codec.entropy.tables import gaussian_tables
+from sclc_jax.codec.model.model_file import read_model, save_model
 from sclc_jax.config import BASES, ModelConfig
+from sclc_jax.export.freeze import freeze, y_mixture
+from sclc_jax.export.table_fit import fit_tables
 from sclc_jax.models.context import TAPS
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.nn.likelihoods import to_bits

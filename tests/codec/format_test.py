@@ -5,24 +5,24 @@ import sys
 import numpy as np
 import pytest
 
-from sclc_jax.codec import bitstream, sections
 from sclc_jax.codec.codec import Analysis, Codec
-from sclc_jax.codec.context import (
+from sclc_jax.codec.entropy.range_coder import get_engine
+from sclc_jax.codec.entropy.tables import gaussian_tables
+from sclc_jax.codec.exact.context import (
   ContextState,
   build_context_path,
   coding_groups,
 )
-from sclc_jax.codec.freeze import with_mask_threshold
-from sclc_jax.codec.images import load_photo
-from sclc_jax.codec.model_file import (
+from sclc_jax.codec.model.model_file import (
   find_model,
   read_model,
   save_model,
   shipped_models,
 )
-from sclc_jax.codec.range_coder import get_engine
-from sclc_jax.codec.tables import gaussian_tables
+from sclc_jax.codec.stream import bitstream, sections
 from sclc_jax.config import BASES
+from sclc_jax.export.freeze import with_mask_threshold
+from sclc_jax.images import load_photo
 from sclc_jax.models.context import TAPS, widths
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from sclc_jax.codec import bitstream
 from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.stream import bitstream
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import mutate  # noqa: E402

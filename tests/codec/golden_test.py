@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 import skimage.data
 
-from sclc_jax.codec import bitstream
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.images import load_photo, png_bytes
-from sclc_jax.codec.model import CodecModel
-from sclc_jax.codec.model_file import read_model
+from sclc_jax.codec.model.codec_model import CodecModel
+from sclc_jax.codec.model.model_file import read_model
+from sclc_jax.codec.stream import bitstream
 from sclc_jax.config import BASES
+from sclc_jax.images import load_photo, png_bytes
 
 pytestmark = pytest.mark.usefixtures("compile_as_users_do")
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -109,9 +109,9 @@ def _random_params(config):
 
 
 def _write_base(base: str) -> None:
-  from sclc_jax.codec.freeze import freeze
-  from sclc_jax.codec.model_file import save_model
+  from sclc_jax.codec.model.model_file import save_model
   from sclc_jax.config import ModelConfig
+  from sclc_jax.export.freeze import freeze
 
   folder = GOLDEN / "v1" / base
   folder.mkdir()
@@ -130,7 +130,7 @@ def _write_base(base: str) -> None:
 
 
 def _write_fitted() -> None:
-  from sclc_jax.codec.table_fit import fit_tables
+  from sclc_jax.export.table_fit import fit_tables
 
   photo = skimage.data.astronaut()[:128, 160:320]
   model, _ = fit_tables(golden_codec(GOLDEN / "v1").model, [photo])
@@ -138,8 +138,8 @@ def _write_fitted() -> None:
 
 
 def _write_present(name: str) -> None:
-  from sclc_jax.codec.freeze import freeze
   from sclc_jax.config import ModelConfig
+  from sclc_jax.export.freeze import freeze
 
   config = ModelConfig(
     N=8, M=12, init="wavelet", table_init="geometric", density="mixture",
@@ -149,7 +149,7 @@ def _write_present(name: str) -> None:
 
 
 def _write_model(name: str, model: CodecModel) -> None:
-  from sclc_jax.codec.model_file import save_model
+  from sclc_jax.codec.model.model_file import save_model
 
   folder = GOLDEN / "v1" / name
   folder.mkdir()

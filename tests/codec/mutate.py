@@ -19,8 +19,8 @@ from collections import Counter
 
 import numpy as np
 
-from sclc_jax.codec import bitstream
 from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.stream import bitstream
 
 MAX_PIXELS = 1_000_000
 _NUMBERS = (0, 1, 63, 64, 65, 1000, 2**16, 2**21 - 1, 2**21, 2**32, 2**35 - 1)
@@ -127,7 +127,7 @@ def run(codec: Codec, files: list[bytes], count: int, seed: int = 0):
 def main() -> None:
   import skimage.data
 
-  from sclc_jax.codec.model_file import find_model
+  from sclc_jax.codec.model.model_file import find_model
 
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--count", type=int, default=10_000)

@@ -3,9 +3,9 @@ import pytest
 
 from sclc_jax.codec import rate_control
 from sclc_jax.codec.codec import Codec, load_codec
-from sclc_jax.codec.freeze import freeze
 from sclc_jax.codec.rate_control import MAX_TRIALS, compress_to
 from sclc_jax.config import ModelConfig
+from sclc_jax.export.freeze import freeze
 from sclc_jax.metrics import psnr_db
 from sclc_jax.models.variable_rate import init_params
 

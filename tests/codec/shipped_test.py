@@ -7,7 +7,7 @@ from PIL import Image
 
 from sclc_jax import cli
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.model_file import find_shipped, shipped_models
+from sclc_jax.codec.model.model_file import find_shipped, shipped_models
 from sclc_jax.metrics import psnr_db
 
 pytestmark = pytest.mark.usefixtures("compile_as_users_do")

@@ -5,9 +5,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from sclc_jax import cli, peers
-from sclc_jax.codec.model_file import save_model
+from sclc_jax import cli
+from sclc_jax.codec.model.model_file import save_model
 from sclc_jax.commands import evaluate
+from sclc_jax.evaluation import peers
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sclc_jax import cli, peers, plots
-from sclc_jax.codec.model_file import save_model
+from sclc_jax import cli
+from sclc_jax.codec.model.model_file import save_model
+from sclc_jax.evaluation import peers, plots
 
 
 @pytest.fixture

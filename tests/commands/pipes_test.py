@@ -12,7 +12,7 @@ from PIL import Image
 
 from sclc_jax import cli
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model_file import save_model
+from sclc_jax.codec.model.model_file import save_model
 
 
 @pytest.fixture

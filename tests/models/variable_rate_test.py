@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from sclc_jax.codec.rounding import Rounding
-from sclc_jax.codec.tables import SCALES, gaussian_tables
+from sclc_jax.codec.entropy.tables import SCALES, gaussian_tables
+from sclc_jax.codec.latents.rdoq import Rounding
 from sclc_jax.config import BASES, ModelConfig, StagesConfig, TrainConfig
 from sclc_jax.models.selective import select
 from sclc_jax.models.variable_rate import VariableRate, init_params

@@ -7,10 +7,10 @@ import pytest
 import skimage.data
 from runs import batches, final
 
-from sclc_jax.codec.model_file import find_model
+from sclc_jax.codec.model.model_file import find_model
 from sclc_jax.config import ModelConfig, from_dict
-from sclc_jax.experiment import load_checkpoint
 from sclc_jax.models.variable_rate import VariableRate, init_params
+from sclc_jax.runs.experiment import load_checkpoint
 from sclc_jax.train.latent_error import CROPS, LatentError, measure
 from sclc_jax.train.loop import train
 from sclc_jax.train.loss import rate_distortion

@@ -9,9 +9,9 @@ import skimage.data
 from runs import batches as _batches
 from runs import final as _final
 
-from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import STAGES, from_dict
 from sclc_jax.train import device_data, optim, sums
+from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.data import make_batches, open_folder
 from sclc_jax.train.loop import (
   Resident,

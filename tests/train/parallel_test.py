@@ -15,8 +15,8 @@ import skimage.data
 from PIL import Image
 
 from sclc_jax.config import ModelConfig
-from sclc_jax.experiment import load_checkpoint
 from sclc_jax.models.variable_rate import init_params
+from sclc_jax.runs.experiment import load_checkpoint
 
 CONFIG = """
 from sclc_jax.config import default_config_dict

@@ -7,8 +7,8 @@ import pytest
 import skimage.data
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.freeze import freeze
 from sclc_jax.config import ModelConfig
+from sclc_jax.export.freeze import freeze
 from sclc_jax.models.variable_rate import VariableRate, init_params
 from sclc_jax.train.revive import _blocks, _transform, revive
 from sclc_jax.train.transfer import merge

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import skimage.data
 
-from sclc_jax.checkpoint import Checkpoints
 from sclc_jax.config import ExperimentConfig
+from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.data import make_batches
 from sclc_jax.train.loop import restore_state
 from sclc_jax.train.stages import stages

@@ -1,0 +1,1 @@
+"""Probability tables and range coders."""

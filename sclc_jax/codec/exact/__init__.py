@@ -1,0 +1,1 @@
+"""What decides how bits are read, in integers."""

@@ -1,0 +1,330 @@
+"""The control path: z_hat to mask and table index, exact on every machine.
+
+Encoder and decoder must agree bit for bit on which elements are written and
+with which table. So everything here is integers: int64, or float64 that
+carries integers below 2**53, where sums do not depend on their order.
+Weights are quantised once, at export. What would need a power, a logarithm or
+a division is stored as a threshold or a reciprocal for each of the 64ths of a
+quality level.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from sclc_jax.codec.entropy.tables import INDEX_BOUNDS
+from sclc_jax.codec.pixels.tiles import at_step, bands, tiles
+from sclc_jax.nn.transforms import LEAK_BITS, LEAK_FACTOR
+
+STRIDE = 64  # of z, in pixels
+STEPS_PER_LEVEL = 64
+ACTIVATION_BITS = 12  # fractional bits of activations
+ACTIVATION_MAX = 2**22 - 1  # activations are clipped here: 1024
+Z_MAX = 2**10  # |z| is clipped here by the encoder
+WEIGHT_BITS = 15  # bits of the largest weight of a channel, without sign
+SCALE_BITS = 12  # fractional bits of scale, and of the mean
+SCALE_MAX = 2**26 - 1
+RECIPROCAL_BITS = 16
+RECIPROCAL_MAX = 2**26 - 1
+IMPORTANCE_BITS = 20
+_EXACT = 2**53
+_TILE = 32  # positions of z a side, for bounded memory
+# A block of 4x4 scales reads z from two positions before to one after.
+_MARGIN = (2, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class IntegerConv:
+  """A convolution on integers, with power-of-two scales per channel.
+
+  Attributes:
+    weight: int16 [h, w, I, O].
+    bias: int64 [O], at the accumulator's scale.
+    shift: int32 [O], fractional bits of the weights.
+  """
+
+  weight: np.ndarray
+  bias: np.ndarray
+  shift: np.ndarray
+
+  @functools.cached_property
+  def matrix(self) -> np.ndarray:
+    """The weights as float64, which carries them."""
+    return self.weight.astype(np.float64)
+
+
+def quantise_conv(
+  kernel: np.ndarray, bias: np.ndarray, input_bits: int, input_max: int
+) -> IntegerConv:
+  """Rounds a float convolution so that every partial sum is exact.
+
+  Args:
+    kernel: float [h, w, I, O].
+    bias: float [O].
+    input_bits: fractional bits of the integer input.
+    input_max: bound on its magnitude.
+
+  Returns:
+    The integer convolution; |bias| + sum |w| * input_max < 2**53 in each
+    channel (raises ValueError where no scale can give that).
+  """
+  kernel = np.asarray(kernel, np.float64)
+  bias = np.asarray(bias, np.float64)
+  if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+    raise ValueError(
+      "a weight of the control path is not finite; export an earlier "
+      "checkpoint of this run."
+    )
+  outputs = kernel.shape[-1]
+  weight = np.zeros(kernel.shape, np.int16)
+  integer_bias = np.zeros(outputs, np.int64)
+  shift = np.zeros(outputs, np.int32)
+  for o in range(outputs):
+    largest = np.abs(kernel[..., o]).max()
+    bits = 24
+    if largest > 0:
+      bits = min(24, int(WEIGHT_BITS - 1 - np.floor(np.log2(largest))))
+    while True:
+      w = np.round(np.ldexp(kernel[..., o], bits))
+      b = np.round(np.ldexp(bias[o], bits + input_bits))
+      bound = np.abs(w).sum() * input_max + abs(b)
+      if bound < _EXACT / 2 and np.abs(w).max() <= 2**15 - 1:
+        break
+      bits -= 1
+      if bits < -input_bits:
+        raise ValueError(
+          f"output channel {o} of the control path has weights too large to "
+          "be exact; lower the learning rate or export an earlier step."
+        )
+    weight[..., o], integer_bias[o], shift[o] = w, b, bits
+  return IntegerConv(weight, integer_bias, shift)
+
+
+def _rescale(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
+  """floor(acc * 2**-shift); exact, as only the exponent changes."""
+  return np.floor(np.ldexp(acc, -shift))
+
+
+def _leak(x: np.ndarray) -> np.ndarray:
+  """The leaky ReLU on integers that are clipped already."""
+  return np.maximum(x, np.floor(np.ldexp(x * LEAK_FACTOR, -LEAK_BITS)))
+
+
+def _same(x: np.ndarray, conv: IntegerConv) -> np.ndarray:
+  """Stride-1 SAME convolution of [h, w, I], a matrix product a kernel row."""
+  size = conv.weight.shape[0]
+  h, w, inputs = x.shape
+  edge = size // 2
+  padded = np.pad(x, ((edge, edge), (edge, edge), (0, 0)))
+  if size > 1:  # [h + 2, w, size * I]: the taps of a row side by side
+    padded = np.concatenate([padded[:, j : j + w] for j in range(size)], -1)
+  out = np.empty((h * w, conv.bias.size))
+  out[:] = conv.bias
+  for i in range(size):
+    rows = padded[i : i + h].reshape(h * w, size * inputs)
+    out += rows @ conv.matrix[i].reshape(size * inputs, -1)
+  return out.reshape(h, w, -1)
+
+
+def _up(x: np.ndarray, conv: IntegerConv) -> np.ndarray:
+  """Transposed 5x5 stride-2 convolution: out[2i + t - 1] += k[t] x[i]."""
+  h, w, inputs = x.shape
+  outputs = conv.bias.size
+  flat = x.reshape(h * w, inputs)
+  # Rows -1 .. 2h + 1 of the output, cropped at the end.
+  out = np.zeros((2 * h + 3, 2 * w + 3, outputs))
+  for i in range(5):
+    for j in range(5):
+      product = (flat @ conv.matrix[i, j]).reshape(h, w, outputs)
+      out[i : i + 2 * h : 2, j : j + 2 * w : 2] += product
+  return out[1 : 2 * h + 1, 1 : 2 * w + 1] + conv.bias
+
+
+@dataclasses.dataclass(frozen=True)
+class ControlPath:
+  """The integer twin of hyper-synthesis, selection and index.
+
+  Attributes:
+    convs: hyper-synthesis: two transposed convolutions and one of 3x3; where
+      there is a context model, also the 1x1 convolution that takes the output
+      into its first layer.
+    head: the 1x1 importance convolution, None without selection.
+    thresholds: int32 [Q, M]; an element is selected where its importance is
+      above; -1 selects all.
+    reciprocals: int32 [Q, M]; 1 / QV with RECIPROCAL_BITS.
+    signed: hyper-synthesis has leaky ReLUs and a signed output.
+
+  A quality `step` is an integer, or an integer array [h, w].
+  """
+
+  convs: tuple[IntegerConv, ...]
+  head: IntegerConv | None
+  thresholds: np.ndarray
+  reciprocals: np.ndarray
+  signed: bool = False
+
+  def prior(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """z_hat to integer side information and importance of all qualities.
+
+    Args:
+      z_hat: integers [h, w, N], |z| <= Z_MAX.
+
+    Returns:
+      side int32 with SCALE_BITS: the scale [4h, 4w, M] in [0, SCALE_MAX]; or
+      means, then scales [4h, 4w, 2M] in +-SCALE_MAX; or what z adds to the
+      first layer of the context model, [4h, 4w, 10M/3]. Importance int32
+      [4h, 4w, M] in [0, 2**IMPORTANCE_BITS], or None.
+    """
+    rows, columns = z_hat.shape[:2]
+    side = importance = None
+    for tile in tiles(rows, columns, _TILE, _MARGIN):
+      found = self._prior(z_hat[tile.source])
+      if side is None:
+        side, importance = (
+          None
+          if part is None
+          else np.empty((4 * rows, 4 * columns, part.shape[-1]), np.int32)
+          for part in found
+        )
+      inner, target = (
+        tuple(slice(4 * s.start, 4 * s.stop) for s in part)
+        for part in (tile.inner, tile.target)
+      )  # of y, 4 positions each
+      side[target] = found[0][inner]
+      if importance is not None:
+        importance[target] = found[1][inner]
+    return side, importance
+
+  def features(self, z_hat: np.ndarray) -> np.ndarray:
+    """What the head reads: integers [4h, 4w, F] with ACTIVATION_BITS.
+
+    Takes z_hat as `prior` does, but all at once: memory grows with it.
+    """
+    x = np.clip(z_hat, -Z_MAX, Z_MAX).astype(np.float64)
+    first = self.convs[0].shift - ACTIVATION_BITS
+    x = self._activate(_up(x, self.convs[0]), first)
+    return self._activate(_up(x, self.convs[1]), self.convs[1].shift)
+
+  def _prior(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    features = self.features(z_hat)
+    acc = _same(features, self.convs[2])
+    drop = self.convs[2].shift + ACTIVATION_BITS - SCALE_BITS
+    least = -SCALE_MAX if self.signed else 0
+    side = np.clip(_rescale(acc, drop), least, SCALE_MAX)
+    for conv in self.convs[3:]:
+      acc = _same(side, conv)
+      side = np.clip(_rescale(acc, conv.shift), -SCALE_MAX, SCALE_MAX)
+    if self.head is None:
+      return side, None
+    drop = self.head.shift + ACTIVATION_BITS - IMPORTANCE_BITS
+    raw = _rescale(_same(features, self.head), drop) + 2 ** (
+      IMPORTANCE_BITS - 1
+    )
+    return side, np.clip(raw, 0, 2**IMPORTANCE_BITS)
+
+  def _activate(self, acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    x = _rescale(acc, shift)
+    if self.signed:
+      return _leak(np.clip(x, -ACTIVATION_MAX, ACTIVATION_MAX))
+    return np.clip(x, 0, ACTIVATION_MAX)
+
+  def mask(
+    self, importance: np.ndarray | None, step: int | np.ndarray, shape
+  ) -> np.ndarray:
+    """Selected elements [h, w, M] bool at a quality step, or steps [h, w]."""
+    mask = np.ones(shape, bool)
+    if importance is not None:
+      for rows in bands(shape):
+        threshold = at_step(self.thresholds, step, rows)
+        np.greater(importance[rows], threshold, out=mask[rows])
+    return mask
+
+  def index(
+    self, scale: np.ndarray, mask: np.ndarray, step: int | np.ndarray
+  ) -> np.ndarray:
+    """Table index, int32 [n], of the selected elements in raster order.
+
+    Args:
+      scale: integers [..., M] in [0, SCALE_MAX].
+      mask: bool, of its shape.
+      step: a quality step, or steps [...].
+    """
+    index = np.empty(np.count_nonzero(mask), np.int32)
+    start = 0
+    for rows in bands(scale.shape):
+      reciprocal = at_step(self.reciprocals, step, rows).astype(np.int64)
+      product = (scale[rows] * reciprocal)[mask[rows]]
+      stop = start + product.size
+      index[start:stop] = np.searchsorted(_BOUNDS, product, side="left")
+      start = stop
+    return index
+
+  def normal_mean(self, mean: np.ndarray, step: int | np.ndarray) -> np.ndarray:
+    """floor(mean / QV) with SCALE_BITS, int64; arguments as `index`."""
+    return (mean * self.reciprocals[step].astype(np.int64)) >> RECIPROCAL_BITS
+
+
+# Bounds between tables at the scale of scale * reciprocal. The first table
+# also serves every scale below 0.11.
+_BOUNDS = np.floor(
+  np.ldexp(np.asarray(INDEX_BOUNDS), SCALE_BITS + RECIPROCAL_BITS)
+).astype(np.int64)
+
+
+def interpolate(table: np.ndarray) -> np.ndarray:
+  """[L, M] positive to [64 (L - 1) + 1, M], geometric between levels."""
+  logs = np.log(np.maximum(np.asarray(table, np.float64), 1e-12))
+  levels = logs.shape[0]
+  q = np.arange(STEPS_PER_LEVEL * (levels - 1) + 1) / STEPS_PER_LEVEL
+  low = np.minimum(q.astype(int), levels - 2)
+  d = (q - low)[:, None]
+  return np.exp(logs[low] * (1 - d) + logs[low + 1] * d)
+
+
+def build_control_path(
+  hyper_synthesis: dict,
+  qv: np.ndarray,
+  head: dict | None,
+  gamma: np.ndarray | None,
+  signed: bool = False,
+  context: dict | None = None,
+) -> ControlPath:
+  """Quantises the control path; see `quantise_conv` for what is guaranteed.
+
+  Args:
+    hyper_synthesis: parameters `conv_0`, `conv_1`, `conv_2`.
+    qv: [L, M] > 0.
+    head: parameters of the importance convolution, or None.
+    gamma: [L, M] >= 0, or None; clamped to at least 1e-3, since a zero at one
+      level would keep everything in the whole interval beside it.
+    signed: see `ControlPath`.
+    context: parameters of the context model, or None.
+  """
+  inputs = ((0, Z_MAX), *((ACTIVATION_BITS, ACTIVATION_MAX),) * 2)
+  convs = tuple(
+    quantise_conv(
+      hyper_synthesis[f"conv_{i}"]["kernel"],
+      hyper_synthesis[f"conv_{i}"]["bias"],
+      *inputs[i],
+    )
+    for i in range(3)
+  )
+  if context is not None:
+    outputs = hyper_synthesis["conv_2"]["bias"].size
+    kernel = context["conv_0"]["kernel"][:, :, :outputs]
+    bias = context["conv_0"]["bias"]
+    convs += (quantise_conv(kernel, bias, SCALE_BITS, SCALE_MAX),)
+  scale = np.round(np.ldexp(1.0 / interpolate(qv), RECIPROCAL_BITS))
+  reciprocals = np.clip(scale, 1, RECIPROCAL_MAX).astype(np.int32)
+  if head is None:
+    thresholds = np.full(reciprocals.shape, -1, np.int32)
+    return ControlPath(convs, None, thresholds, reciprocals, signed)
+  integer_head = quantise_conv(
+    head["kernel"], head["bias"], ACTIVATION_BITS, ACTIVATION_MAX
+  )
+  power = 0.5 ** (1.0 / interpolate(np.maximum(gamma, 1e-3)))
+  thresholds = np.floor(np.ldexp(power, IMPORTANCE_BITS)).astype(np.int32)
+  return ControlPath(convs, integer_head, thresholds, reciprocals, signed)

@@ -1,0 +1,1 @@
+"""From what the analysis gives to symbols."""

@@ -1,0 +1,53 @@
+"""Which integer stands for a value: rounding with an eye on the rate.
+
+The paper rounds to the nearest. A value between two integers costs less as the
+smaller one, most of all as 0, and between the middle and a little above it the
+bits saved are worth the error: what video encoders call rate-distortion
+optimised quantisation. Only the encoder decides; a decoder takes either.
+`VariableRate` does the same where it trains on rounded latents.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sclc_jax.codec.entropy.range_coder import RangeTables, symbol_bits
+
+_LARGEST = 15  # magnitude from which on the extra width is taken for the same
+
+
+class Rounding:
+  """Rounds to the integer of least error^2 + weight * bits.
+
+  Of the nearest integer and the next smaller one, that is.
+
+  Args:
+    tables: of the range coder, symmetric about 0.
+    weight: squared steps a bit; 0 rounds to the nearest.
+  """
+
+  def __init__(self, tables: RangeTables, weight: float):
+    rows = len(tables.cdf_offset)
+    magnitude = np.arange(_LARGEST + 1, dtype=np.int32)
+    bits = symbol_bits(
+      tables,
+      np.tile(magnitude, rows),
+      np.repeat(np.arange(rows, dtype=np.int32), magnitude.size),
+    ).reshape(rows, -1)
+    extra = np.clip(weight / 2 * np.diff(bits), 0, 0.5)
+    # Below this, counted from the nearest integer, the smaller one is taken.
+    self._border = np.pad(extra - 0.5, ((0, 0), (1, 0)), constant_values=-1)
+    self._border = self._border.astype(np.float32)
+
+  def __call__(self, values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Integers, as floats, for values in steps.
+
+    Args:
+      values: float32 [n].
+      index: int32 [n], table of each.
+    """
+    size = np.abs(values)
+    nearest = np.round(size)
+    column = np.minimum(nearest, _LARGEST).astype(np.int32)
+    nearest -= size - nearest < self._border[index, column]
+    return np.copysign(nearest, values)

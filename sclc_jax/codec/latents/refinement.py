@@ -1,0 +1,306 @@
+"""Which symbols to code: a search for the best picture at the rate.
+
+The analysis gives a good y at once, but not the best one for a photo and a
+quality (Campos et al. 2019, arXiv 1906.01223; Yang et al. 2020, 2006.04240,
+who follow gradients through a relaxed rounding). Here
+
+1. y moves against what analysis and synthesis, one after the other, make of
+   it: y + (analysis(x) - analysis(synthesis(y))) / 2. The high rates gain most.
+2. Passes over the symbols follow. Each takes the gradient of the squared error
+   at what is coded, predicts for every symbol what one step up or down would
+   bring in lmbda * error + bits, and takes a random part of the steps that
+   pay: a part, since a prediction holds while the neighbours stay.
+
+Only the encoder searches. A decoder reads what it always reads, at its speed.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+
+from sclc_jax.codec.entropy.range_coder import symbol_bits
+from sclc_jax.codec.latents.latent_coder import LatentCoder, coded_elements
+from sclc_jax.codec.model.codec_model import CodecModel
+from sclc_jax.codec.pixels.tiles import Tile, bands, tiles
+from sclc_jax.codec.pixels.transforms import Transforms, padded_part
+from sclc_jax.config import ModelConfig
+from sclc_jax.models.variable_rate import VariableRate
+
+if TYPE_CHECKING:
+  from sclc_jax.codec.codec import Analysis
+
+MAX_PASSES = 64
+# An element of y reaches blocks of pixels from one before to two after it, and
+# these read y from two before to one after: in all, from 3 before to 3 after.
+_MARGIN = (3, 3)
+_DAMPING = 0.5  # of step 1; more gains at the top levels, and loses below
+# Measured on crops of training photographs at levels 1, 5 and 8: how many
+# random projections estimate the curvature, and which share of it is each
+# element's own, the rest being the product of channel and position.
+_PROBES = 3
+_OWN = 0.2
+# From the first pass to the last: a factor on the curvature, as steps taken
+# together disturb each other; the part of the paying steps that is taken.
+_CAUTION = (1.5, 1.2)
+_PART = (0.5, 0.2)
+
+
+def check_effort(model: CodecModel, effort: int) -> None:
+  """Raises a ValueError where a model cannot be searched so."""
+  if not 0 <= effort <= MAX_PASSES:
+    raise ValueError(
+      f"effort must lie in [0, {MAX_PASSES}], got {effort}; 4 gives most of "
+      "the gain."
+    )
+  if effort and model.objective is None:
+    raise ValueError(
+      f"effort {effort} needs to know what a model was trained for, and the "
+      f"file of model {model.fingerprint.hex()} does not say; make it anew "
+      "with 'sclc export --workdir', or leave effort at 0."
+    )
+  if effort and model.objective.distortion != "mse":
+    raise ValueError(
+      f"effort {effort} lowers the squared error, and model "
+      f"{model.fingerprint.hex()} was trained for "
+      f"{model.objective.distortion}; leave effort at 0."
+    )
+
+
+class Search:
+  """Finds the symbols of an image at a quality; safe to share by threads.
+
+  Args:
+    model: a frozen model that `check_effort` passes.
+    transforms: of the model.
+    latents: its coder of y.
+    passes: over the symbols, at least 1.
+    progress: shows a bar on stderr for each image.
+  """
+
+  def __init__(
+    self,
+    model: CodecModel,
+    transforms: Transforms,
+    latents: LatentCoder,
+    passes: int,
+    progress: bool = False,
+  ):
+    self._model = model
+    self._progress = progress
+    self._latents = latents
+    self._passes = passes
+    self._tile = transforms.tile
+
+    def apply(method: str, y: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
+      shapes = (array.shape for array in inputs)
+      return transforms.compile_once(
+        ("search", method, y.shape, *shapes),
+        lambda: np.asarray(
+          _apply(model.config, transforms.params, method, y, *inputs)
+        ),
+      )
+
+    self._apply = apply
+
+  def __call__(
+    self, analysis: Analysis, mask: np.ndarray, step: int | np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `LatentCoder.quantise` of the image's y, with better symbols.
+
+    Args:
+      analysis: of the image.
+      mask: bool [h, w, M], the elements to code.
+      step: the quality, an integer or an integer array [h, w].
+    """
+    parts = tiles(*analysis.y.shape[:2], self._tile, _MARGIN)
+    rounds = self._passes + 2
+    with tqdm.tqdm(
+      total=rounds * len(parts), disable=not self._progress, leave=False,
+      desc="search", unit="tile", file=sys.stderr,
+    ) as bar:  # fmt: skip
+      lmbdas = self._lmbdas(step)
+      error = _Error(self._apply, analysis, lmbdas, parts, bar.update)
+      return self._search(error, analysis, mask, step)
+
+  def _search(self, error: _Error, analysis: Analysis, mask, step):
+    where = coded_elements(self._model, mask)
+    coded = analysis.side, mask, step
+    quantise, nearest = self._latents.quantise, self._latents.nearest
+    forward, inverse = self._model.steps[:, step]
+    unselected = quantise(analysis.y, *coded)[2]
+    unrounded = np.where(mask, analysis.y * (inverse / forward), unselected)
+    y = analysis.y + _DAMPING * error.returned(unrounded)
+    index, symbols, y_hat = quantise(y, *coded)
+    del unselected, unrounded, y  # what a large image cannot spare
+    scale = np.broadcast_to(inverse, mask.shape).ravel()[where]
+    curvature = error.curvature(y_hat).ravel()[where] * scale**2
+    for number in range(self._passes):
+      along = number / max(1, self._passes - 1)
+      slope = error.gradient(y_hat).ravel()[where] * scale
+      caution = _CAUTION[0] + (_CAUTION[1] - _CAUTION[0]) * along
+      steps = np.empty(symbols.size, np.float32)
+      for some in bands(steps.shape):
+        steps[some] = self._steps(
+          symbols[some], index[some], slope[some], curvature[some] * caution
+        )
+      part = _PART[0] * (_PART[1] / _PART[0]) ** along
+      steps[_random(number, steps.size) >= part] = 0
+      y_hat.ravel()[where] += steps * scale
+      index, symbols, y_hat = nearest(y_hat, *coded)
+    return index, symbols, y_hat
+
+  def _lmbdas(self, step: int | np.ndarray) -> np.ndarray:
+    """Lagrange weight of each quality step, [] or [h, w]."""
+    goal = self._model.objective
+    place = np.asarray(step) / (len(self._model.steps[0]) - 1)
+    return goal.lmbda_first * (goal.lmbda_last / goal.lmbda_first) ** place
+
+  def _steps(self, symbols, index, slope, curvature) -> np.ndarray:
+    """-1, 0 or 1 for each symbol: the step that pays most, as predicted.
+
+    Args:
+      symbols: int32 [n].
+      index: int32 [n], their tables.
+      slope: float32 [n], bits that the error changes by a step.
+      curvature: float32 [n], the second derivative, bits.
+    """
+    tables = self._model.y_tables
+    now = symbol_bits(tables, symbols, index)
+    best = np.zeros(symbols.size)
+    steps = np.zeros(symbols.size, np.float32)
+    for change in (-1, 1):
+      bits = symbol_bits(tables, symbols + np.int32(change), index)
+      gain = now - bits - (change * slope + curvature / 2)
+      steps[gain > best] = change
+      best = np.maximum(best, gain)
+    return steps
+
+
+class _Error:
+  """What the error of a picture is worth in bits, as a function of y_hat.
+
+  That is lmbda, at each pixel, times its squared error, the mean over channels;
+  the three channels of a gray picture are averaged first, as a decoder does.
+
+  Args:
+    apply: `_apply` of the model: (method, *arrays of a tile).
+    analysis: of the image.
+    lmbdas: Lagrange weight, [] or by position [h, w].
+    tiles: that cover y, with a margin of `_MARGIN`.
+    tick: called after each.
+  """
+
+  def __init__(
+    self,
+    apply: Callable,
+    analysis: Analysis,
+    lmbdas: np.ndarray,
+    tiles: list[Tile],
+    tick: Callable[[], object],
+  ):
+    self._run = apply
+    self._tiles = tiles
+    self._tick = tick
+    self._analysis = analysis
+    self._channels = 1 if analysis.image.ndim == 2 else 3
+    self._weights = np.broadcast_to(
+      np.float32(lmbdas / self._channels), analysis.y.shape[:2]
+    )
+
+  def returned(self, y: np.ndarray) -> np.ndarray:
+    """y of the image less that of the synthesis of `y`, [h, w, M]."""
+    return self._analysis.y - self._in_tiles("return", y, lambda *_: ())
+
+  def gradient(self, y_hat: np.ndarray) -> np.ndarray:
+    """Derivative of the error by each element of y_hat, [h, w, M], bits."""
+
+    def inputs(number, rows, columns):
+      del number
+      pixels = padded_part(self._analysis.image, rows, columns)
+      pixels = pixels[..., : self._channels]  # those of gray are equal
+      return pixels, self._weight_of_pixels(rows, columns)
+
+    return self._in_tiles("gradient", y_hat, inputs)
+
+  def curvature(self, y_hat: np.ndarray) -> np.ndarray:
+    """Second derivatives (Gauss-Newton) by each element alone, [h, w, M].
+
+    Estimated from the gradients of random signs, and as noise is large, mostly
+    as a product of a factor of the channel and one of the position.
+    """
+
+    def inputs(number, rows, columns):
+      weight = self._weight_of_pixels(rows, columns)
+      shape = (_PROBES, *weight.shape, self._channels)
+      rng = np.random.default_rng(number)
+      return weight, rng.integers(0, 2, shape, np.int8) * 2 - 1
+
+    raw = self._in_tiles("curvature", y_hat, inputs)
+    channel = raw.mean((0, 1))
+    place = np.mean(raw / np.maximum(channel, 1e-20), -1, keepdims=True)
+    raw *= _OWN
+    raw += (1 - _OWN) * channel * place
+    return raw
+
+  def _weight_of_pixels(self, rows: slice, columns: slice) -> np.ndarray:
+    """Of a squared error: float32 [rows, columns]; 0 outside the picture."""
+    i, j = (np.arange(part.start, part.stop) for part in (rows, columns))
+    weight = self._weights[i[:, None] // 16, j // 16]
+    inside = (i[:, None] < self._analysis.height) & (j < self._analysis.width)
+    return weight * inside
+
+  def _in_tiles(self, method: str, y: np.ndarray, inputs) -> np.ndarray:
+    """A function of y, [h, w, M], from each tile of it and its `inputs`."""
+    out = np.empty(y.shape, np.float32)
+    for number, tile in enumerate(self._tiles):
+      pixels = (slice(16 * s.start, 16 * s.stop) for s in tile.source)
+      part = self._run(method, y[tile.source], *inputs(number, *pixels))
+      out[tile.target] = np.asarray(part)[tile.inner]
+      self._tick()
+    return out
+
+
+def _random(number: int, count: int) -> np.ndarray:
+  """float32 [count] in [0, 1), the same for every image and machine."""
+  return np.random.default_rng(number).random(count, np.float32)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _apply(config: ModelConfig, params, method: str, y: jax.Array, *inputs):
+  """What `_Error` runs on a tile: y [h, w, M] to [h, w, M]."""
+  model = VariableRate(config)
+
+  def run(method, x):
+    return model.apply({"params": params}, x[None], method=method)[0]
+
+  def samples(x_hat, channels):
+    return x_hat.mean(-1, keepdims=True) if channels == 1 else x_hat
+
+  if method == "return":
+    return run("analysis", run("synthesis", y))
+  if method == "gradient":
+    pixels, weight = inputs
+
+    def loss(y):
+      x_hat = jnp.clip((run("synthesis", y) + 1) * 127.5, 0, 255)
+      error = samples(x_hat, pixels.shape[-1]) - pixels
+      return jnp.sum(weight[..., None] * error**2)
+
+    return jax.grad(loss)(y)
+  weight, signs = inputs
+
+  def picture(y):
+    return samples(run("synthesis", y) * 127.5, signs.shape[-1])
+
+  pull = jax.vjp(picture, y)[1]
+  root = jnp.sqrt(2 * weight[..., None])
+  squares = [pull(root * sign)[0] ** 2 for sign in signs]
+  return sum(squares) / len(squares)

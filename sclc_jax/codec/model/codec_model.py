@@ -1,0 +1,149 @@
+"""A frozen model: what coding uses, its arrays, and the name files give it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from sclc_jax.codec.entropy.range_coder import RangeTables
+from sclc_jax.codec.entropy.tables import gaussian_tables
+from sclc_jax.codec.exact.context import ContextPath
+from sclc_jax.codec.exact.control import ControlPath
+from sclc_jax.codec.stream.bitstream import FINGERPRINT_BYTES
+from sclc_jax.config import ModelConfig, Objective
+
+# Stored whatever they are, as the first models did.
+_FIRST_KEYS = frozenset(
+  ("base", "N", "M", "levels", "adaptive", "selective", "init",
+   "importance_bias", "table_init")
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class CodecModel:
+  """A frozen model.
+
+  Attributes:
+    config: what is built.
+    params: nested dict of float32 parameters (rounded to float16 once).
+    control: the integer control path.
+    z_tables: range coder tables of z, one a channel.
+    steps: float32 [2, Q, M], QV and IQV for each 64th of a level.
+    fingerprint: first bytes of the SHA-256 of all of it.
+    context: the integer context model, of the bases that have one.
+    fitted: tables of y of this model's own, where they are not the Gaussian
+      ones that all models share.
+    objective: what it was trained for, which an encoder's search needs; None
+      where that is not known. No decoder needs it, so the fingerprint does not
+      cover it.
+  """
+
+  config: ModelConfig
+  params: dict[str, Any]
+  control: ControlPath
+  z_tables: RangeTables
+  steps: np.ndarray
+  fingerprint: bytes
+  context: ContextPath | None = None
+  fitted: RangeTables | None = None
+  objective: Objective | None = None
+
+  @property
+  def y_tables(self) -> RangeTables:
+    """Range coder tables of y, one a scale of `tables.SCALES`."""
+    return gaussian_tables() if self.fitted is None else self.fitted
+
+  @property
+  def top_quality(self) -> int:
+    """The highest quality level."""
+    return self.config.levels
+
+
+def flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:
+  """The arrays of a nested dict by their paths, `prefix/key/key`, sorted."""
+  if not isinstance(tree, dict):
+    return {prefix: np.ascontiguousarray(tree)}
+  flat = {}
+  for key in sorted(tree):
+    flat |= flatten(tree[key], f"{prefix}/{key}")
+  return flat
+
+
+def unflatten(flat: dict[str, np.ndarray]) -> dict[str, Any]:
+  """The nested dict of arrays by their paths."""
+  tree: dict[str, Any] = {}
+  for path, value in flat.items():
+    *parents, leaf = path.split("/")
+    node = tree
+    for key in parents:
+      node = node.setdefault(key, {})
+    node[leaf] = value
+  return tree
+
+
+def is_signed(config: ModelConfig) -> bool:
+  """Whether hyper_synthesis is that of the Mean-scale paper."""
+  return config.base != "hyperprior"
+
+
+def model_tensors(model: CodecModel) -> dict[str, np.ndarray]:
+  """All arrays of a model by the names that its file gives them."""
+  flat = {
+    path: value.astype(np.float16)
+    for path, value in flatten(model.params, "params").items()
+  }
+  convs = dict(enumerate(model.control.convs))
+  if model.control.head is not None:
+    convs["head"] = model.control.head
+  if model.context is not None:
+    for i, layer in enumerate(model.context.layers):
+      convs[f"context_{i}"] = layer
+  for name, conv in convs.items():
+    for field in dataclasses.fields(conv):
+      flat[f"control/{name}/{field.name}"] = getattr(conv, field.name)
+  flat["control/thresholds"] = model.control.thresholds
+  flat["control/reciprocals"] = model.control.reciprocals
+  flat["z_tables/cdf"] = model.z_tables.cdf
+  flat["z_tables/cdf_offset"] = model.z_tables.cdf_offset
+  flat["steps"] = model.steps
+  if model.fitted is not None:
+    flat["y_tables/cdf"] = model.fitted.cdf
+    flat["y_tables/cdf_offset"] = model.fitted.cdf_offset
+  return flat
+
+
+def stored_config(config: ModelConfig) -> dict[str, Any]:
+  """The config as stored: keys of later releases only where they are set.
+
+  So a new key does not change the fingerprint of older models.
+  """
+  return {
+    field.name: getattr(config, field.name)
+    for field in dataclasses.fields(ModelConfig)
+    if field.name in _FIRST_KEYS or getattr(config, field.name) != field.default
+  }
+
+
+def fingerprint_of(
+  config: ModelConfig, tensors: dict[str, np.ndarray]
+) -> bytes:
+  """First bytes of the SHA-256 of a model's config and `model_tensors`."""
+  digest = hashlib.sha256(
+    json.dumps(stored_config(config), sort_keys=True).encode()
+  )
+  for name in sorted(tensors):
+    value = np.ascontiguousarray(tensors[name])
+    digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
+    digest.update(value.tobytes())
+  return digest.digest()[:FINGERPRINT_BYTES]
+
+
+def with_fingerprint(model: CodecModel) -> CodecModel:
+  """The model, with the fingerprint of what it holds now."""
+  return dataclasses.replace(
+    model, fingerprint=fingerprint_of(model.config, model_tensors(model))
+  )

@@ -1,0 +1,291 @@
+"""The .sclcm file, which holds a frozen model, and the models in the package.
+
+The arrays of a model, its config and its fingerprint; or those arrays that a
+shipped model, the parent, has otherwise (docs/format.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from sclc_jax.codec.entropy.range_coder import RangeTables
+from sclc_jax.codec.entropy.tables import SCALES
+from sclc_jax.codec.exact.context import (
+  ContextPath,
+  IntegerDense,
+  inverse_steps,
+  layer_shapes,
+)
+from sclc_jax.codec.exact.control import (
+  STEPS_PER_LEVEL,
+  ControlPath,
+  IntegerConv,
+)
+from sclc_jax.codec.model.codec_model import (
+  CodecModel,
+  fingerprint_of,
+  flatten,
+  is_signed,
+  model_tensors,
+  stored_config,
+  unflatten,
+)
+from sclc_jax.codec.model.tensor_file import (
+  DamagedTensorsError,
+  read_about,
+  read_tensors,
+  write_tensors,
+)
+from sclc_jax.config import ModelConfig, Objective, from_dict
+from sclc_jax.models.context import TAPS
+
+# 1 and 2 were not packed, 2 has tables of y of its own, 4 has tables packed as
+# differences and may leave out what another model has.
+VERSION = 4
+DEFAULT_MODEL = "hyperprior-mse"
+
+
+def save_model(
+  model: CodecModel,
+  path: str | os.PathLike,
+  parent: CodecModel | None = None,
+) -> None:
+  """Writes an .sclcm file, whole or not at all.
+
+  Args:
+    model: to write.
+    path: of the file.
+    parent: a shipped model, of which the file then holds the fingerprint
+      instead of every array that both have alike.
+
+  Raises:
+    ValueError: the parent is not shipped, or has what the model lacks.
+  """
+  about = {
+    "version": VERSION,
+    "fingerprint": model.fingerprint.hex(),
+    "model": stored_config(model.config),
+  }
+  if model.objective is not None:
+    about["objective"] = dataclasses.asdict(model.objective)
+  tensors = model_tensors(model)
+  if parent is not None:
+    about["parent"] = parent.fingerprint.hex()
+    tensors = _changes(tensors, parent, path)
+  write_tensors(path, about, tensors)
+
+
+def _changes(
+  tensors: dict[str, np.ndarray], parent: CodecModel, path: str | os.PathLike
+) -> dict[str, np.ndarray]:
+  """Those of a model's arrays that its parent has otherwise."""
+  name = parent.fingerprint.hex()
+  found = _find_shipped(name)
+  if found is None:
+    raise ValueError(
+      f"parent {name} is not a shipped model, so that nobody could read what "
+      "refers to it; 'sclc models' lists those that are."
+    )
+  if pathlib.Path(path).resolve() == found[1].resolve():
+    raise ValueError(
+      f"{path} is the file of the parent itself; write to another."
+    )
+  known = model_tensors(parent)
+  lacking = sorted(known.keys() - tensors.keys())
+  if lacking:
+    raise ValueError(
+      f"parent {name} has {lacking[0]}, which the model lacks; take a parent "
+      "of the same kind, or none, or give the model a selector "
+      "(--fit-selector) where that is what it lacks."
+    )
+
+  def same(value: np.ndarray, other: np.ndarray | None) -> bool:
+    """To the bit, as the fingerprint has it: a zero has a sign."""
+    return (
+      other is not None
+      and (value.dtype, value.shape) == (other.dtype, other.shape)
+      and value.tobytes() == other.tobytes()
+    )
+
+  return {
+    key: value
+    for key, value in tensors.items()
+    if not same(value, known.get(key))
+  }
+
+
+def read_model(path: str | os.PathLike) -> CodecModel:
+  """Reads an .sclcm file; ValueError where it is missing or damaged."""
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise ValueError(
+      f"there is no model file {path}; 'sclc models' lists the shipped ones, "
+      "'sclc export' makes one from a training run."
+    )
+  try:
+    meta = read_about(path)
+    if meta["version"] > VERSION:
+      raise ValueError(
+        f"{path} has model format {meta['version']}, this program reads up "
+        f"to {VERSION}; update sclc_jax."
+      )
+    config = from_dict(meta["model"], ModelConfig)
+    tensors = _with_parent(path, meta)
+    if fingerprint_of(config, tensors).hex() != meta["fingerprint"]:
+      raise KeyError("fingerprint")
+    model = _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
+    if "objective" not in meta:
+      return model
+    known = {field.name for field in dataclasses.fields(Objective)}
+    objective = {k: v for k, v in meta["objective"].items() if k in known}
+    return dataclasses.replace(model, objective=Objective(**objective))
+  except (DamagedTensorsError, KeyError, TypeError) as error:
+    raise ValueError(
+      f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "
+      "copy or export it again."
+    ) from None
+
+
+def _with_parent(
+  path: pathlib.Path, meta: dict[str, Any]
+) -> dict[str, np.ndarray]:
+  """The arrays of a file, and those that it leaves to its parent."""
+  tensors = read_tensors(path)
+  if "parent" not in meta:
+    return tensors
+  parent = _find_shipped(meta["parent"])
+  if parent is None:
+    raise ValueError(
+      f"{path} holds what differs from model {meta['parent']}, which is not "
+      "among the shipped ones; update sclc_jax."
+    )
+  return {**_with_parent(parent[1], read_about(parent[1])), **tensors}
+
+
+def _from_tensors(config, tensors, fingerprint) -> CodecModel:
+  tree = unflatten(tensors)
+  control = tree["control"]
+  has_context = config.base in TAPS
+  count = 4 if has_context else 3
+  convs = tuple(IntegerConv(**control[str(i)]) for i in range(count))
+  head = IntegerConv(**control["head"]) if "head" in control else None
+  path = ControlPath(
+    convs,
+    head,
+    control["thresholds"],
+    control["reciprocals"],
+    is_signed(config),
+  )
+  _check_control(config, path, tree["steps"])
+  context = None
+  if has_context:
+    layers = [  # copies, as numba takes no arrays that are read-only
+      IntegerDense(**{k: v.copy() for k, v in control[f"context_{i}"].items()})
+      for i in range(4)
+    ]
+    # Compiled code reads these without a look at their size.
+    for i, shape in enumerate(layer_shapes(config.base, config.M)):
+      _check_layer(f"context_{i}", layers[i], shape, shape[1])
+    inverse = inverse_steps(tree["steps"][1])
+    context = ContextPath(config.base, tuple(layers), inverse)
+  params = unflatten(
+    {k: v.astype(np.float32) for k, v in flatten(tree["params"], "p").items()}
+  )["p"]
+  z_tables = _tables(tree, "z_tables", config.N)
+  fitted = None
+  if "y_tables" in tree:
+    fitted = _tables(tree, "y_tables", len(SCALES))
+  return CodecModel(
+    config,
+    params,
+    path,
+    z_tables,
+    tree["steps"],
+    fingerprint,
+    context,
+    fitted,
+  )
+
+
+def _tables(tree: dict[str, Any], name: str, count: int) -> RangeTables:
+  tables = RangeTables(**tree[name])
+  if not tables.is_valid(count):
+    raise KeyError(name)
+  return tables
+
+
+def _check_control(
+  config: ModelConfig, path: ControlPath, steps: np.ndarray
+) -> None:
+  """Coding indexes these without a look at their size."""
+  N, M = config.N, config.M
+  wide, features, out = (M, 3 * M // 2, 2 * M) if path.signed else (N, N, M)
+  shapes = [(5, 5, N, wide), (5, 5, wide, features), (3, 3, features, out)]
+  if config.base in TAPS:
+    shapes.append((1, 1, out, layer_shapes(config.base, M)[1][1]))
+  for i, (conv, shape) in enumerate(zip(path.convs, shapes, strict=True)):
+    _check_layer(str(i), conv, shape, shape[-1])
+  if path.head is not None:
+    _check_layer("head", path.head, (1, 1, features, M), M)
+  table = STEPS_PER_LEVEL * (config.levels - 1) + 1, M
+  for name, shape, wanted in (
+    ("control/thresholds", path.thresholds.shape, table),
+    ("control/reciprocals", path.reciprocals.shape, table),
+    ("steps", steps.shape, (2, *table)),
+  ):
+    if shape != wanted:
+      raise KeyError(name)
+
+
+def _check_layer(
+  name: str,
+  layer: IntegerConv | IntegerDense,
+  shape: tuple[int, ...],
+  outputs: int,
+) -> None:
+  sizes = layer.weight.shape, layer.bias.shape, layer.shift.shape
+  if sizes != (shape, (outputs,), (outputs,)):
+    raise KeyError(f"control/{name}")
+
+
+def shipped_models() -> dict[str, pathlib.Path]:
+  """Names and files of the models in the package."""
+  folder = importlib.resources.files("sclc_jax.weights")
+  return {
+    pathlib.Path(str(entry)).stem: pathlib.Path(str(entry))
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+    if entry.name.endswith(".sclcm")
+  }
+
+
+def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
+  """Name and model of the shipped one that has this fingerprint, if any."""
+  found = _find_shipped(fingerprint.hex())
+  return found and (found[0], read_model(found[1]))
+
+
+def _find_shipped(fingerprint: str) -> tuple[str, pathlib.Path] | None:
+  for name, path in shipped_models().items():
+    if read_about(path)["fingerprint"] == fingerprint:
+      return name, path
+  return None
+
+
+def find_model(path_or_name: str | None = None) -> CodecModel:
+  """A model by path or shipped name; the default one without either."""
+  shipped = shipped_models()
+  name = path_or_name or DEFAULT_MODEL
+  if name in shipped:
+    return read_model(shipped[name])
+  if name.endswith(".sclcm") or os.sep in name:
+    return read_model(name)
+  raise ValueError(
+    f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}; "
+    "else give the path of an .sclcm file."
+  )

@@ -1,0 +1,1 @@
+"""Between pixels and latents: analysis and synthesis, whole or in tiles."""

@@ -1,0 +1,218 @@
+"""The transforms on pictures of any size: in tiles, or some in one call."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sclc_jax.codec.exact.control import STRIDE, Z_MAX
+from sclc_jax.codec.pixels.tiles import tiles
+from sclc_jax.codec.stream import bitstream
+from sclc_jax.config import ModelConfig
+from sclc_jax.models.variable_rate import VariableRate
+
+_T = TypeVar("_T")
+TILE = 64  # positions of y a side: 1024x1024 pixels
+# How far the edge of a tile reaches in, in positions of the grid (before,
+# after), follows from the kernels: y[i] reads pixels 16 i - 15 to 16 i + 45,
+# z[i] reads y from 4 i - 4 to 4 i + 10, and the block of 16 pixels at i reads
+# y from i - 2 to i + 1.
+MARGINS = {"analysis": (1, 2), "hyper_analysis": (1, 2), "synthesis": (2, 1)}
+_STACK_POSITIONS = 2**16  # of y in one call on an accelerator: 16 megapixels
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _apply(config, method, params, x):
+  if method == "analysis":
+    x = x.astype(jnp.float32) / 127.5 - 1.0
+  out = VariableRate(config).apply({"params": params}, x, method=method)
+  if method == "synthesis":
+    out = jnp.round(jnp.clip((out + 1.0) * 127.5, 0, 255)).astype(jnp.uint8)
+  return out
+
+
+class Transforms:
+  """Runs the transforms of a model; safe to share by threads.
+
+  Attributes:
+    compiled: (method, shape, type) of the inputs that have been run.
+    params: of the model, on the device.
+    tile: side of a tile, positions of y.
+
+  Args:
+    config: of the model.
+    params: nested dict of its float32 parameters.
+    tile: side of a tile, positions of y, a multiple of 4.
+  """
+
+  def __init__(
+    self, config: ModelConfig, params: dict[str, Any], tile: int = TILE
+  ):
+    self.compiled: set[tuple] = set()
+    self._config = config
+    self.params = jax.tree.map(jnp.asarray, params)
+    self.tile = tile
+    # Threads that meet a new shape wait for one compilation.
+    self._compiling = threading.Lock()
+
+  def analysis(self, image: np.ndarray) -> np.ndarray:
+    """Image to y.
+
+    Args:
+      image: uint8 [H, W, 3] or [H, W] (gray). Its edges are repeated up to
+        whole positions of z.
+
+    Returns:
+      float32 [h, w, M].
+    """
+    rows, columns = grid(*image.shape[:2])
+    y = np.empty((rows, columns, self._config.M), np.float32)
+
+    def read(row: slice, column: slice) -> np.ndarray:
+      return padded_part(image, _scaled(row, 16), _scaled(column, 16))
+
+    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
+      y[target] = part
+
+    self._in_tiles("analysis", (rows, columns), 1, read, write)
+    return y
+
+  def hyper_analysis(self, y: np.ndarray) -> np.ndarray:
+    """y to z, rounded, int32 [h/4, w/4, N]."""
+    rows, columns = y.shape[0] // 4, y.shape[1] // 4
+    z = np.empty((rows, columns, self._config.N), np.int32)
+
+    def read(row: slice, column: slice) -> np.ndarray:
+      return y[_scaled(row, 4), _scaled(column, 4)]
+
+    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
+      z[target] = np.clip(np.round(part), -Z_MAX, Z_MAX)
+
+    self._in_tiles("hyper_analysis", (rows, columns), 1, read, write)
+    return z
+
+  def synthesis(
+    self, y_hat: np.ndarray, height: int, width: int, colour: int
+  ) -> np.ndarray:
+    """y_hat to the picture, uint8 [H, W, 3], or [H, W] where it is gray."""
+    image = _picture(height, width, colour)
+
+    def read(row: slice, column: slice) -> np.ndarray:
+      return y_hat[row, column]
+
+    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
+      _crop(part, image[target])
+
+    self._in_tiles("synthesis", y_hat.shape[:2], 16, read, write)
+    return image
+
+  def stack_size(self, count: int, positions: int) -> int:
+    """How many of `count` grids of y go through a transform in one call.
+
+    One on a CPU, where a photo alone fills the cores.
+    """
+    if jax.default_backend() == "cpu":
+      return 1
+    return max(1, min(count, _STACK_POSITIONS // positions))
+
+  def run(self, method: str, x: np.ndarray) -> np.ndarray:
+    """A transform on a stack, whole.
+
+    Args:
+      method: `analysis`, `hyper_analysis` or `synthesis`.
+      x: its input: pixels as of `padded`, y, or y_hat; [B, ...].
+
+    Returns:
+      [B, ...]: y, z before it is rounded, or pixels for `cropped`.
+    """
+    return self.compile_once(
+      (method, x.shape, x.dtype),
+      lambda: np.asarray(_apply(self._config, method, self.params, x)),
+    )
+
+  def compile_once(self, key: tuple, call: Callable[[], _T]) -> _T:
+    """Calls what compiles at its first call; others of a key wait for that."""
+    turn = contextlib.nullcontext()
+    if key not in self.compiled:
+      turn = self._compiling
+    with turn:
+      out = call()
+    self.compiled.add(key)
+    return out
+
+  def _in_tiles(
+    self,
+    method: str,
+    shape: tuple[int, int],
+    scale: int,
+    read: Callable[[slice, slice], np.ndarray],
+    write: Callable[[tuple[slice, slice], np.ndarray], None],
+  ) -> None:
+    """Runs a transform over a grid, in tiles where it is large.
+
+    Args:
+      method: of the model.
+      shape: of the grid.
+      scale: rows of output for each of the grid.
+      read: input of a tile, by rows and columns of the grid.
+      write: takes the rows and columns of output, and what belongs there.
+    """
+    size = self.tile // 4 if method == "hyper_analysis" else self.tile
+    for tile in tiles(*shape, size, MARGINS[method]):
+      part = self.run(method, read(*tile.source)[None])[0]
+      inner = tuple(_scaled(s, scale) for s in tile.inner)
+      write(tuple(_scaled(s, scale) for s in tile.target), part[inner])
+
+
+def grid(height: int, width: int) -> tuple[int, int]:
+  """Rows and columns of y for a picture of so many pixels."""
+  return -(-height // STRIDE) * 4, -(-width // STRIDE) * 4
+
+
+def padded(image: np.ndarray) -> np.ndarray:
+  """uint8 [H, W, 3] or [H, W] as RGB, edges repeated to whole positions."""
+  rows, columns = grid(*image.shape[:2])
+  return padded_part(image, slice(0, 16 * rows), slice(0, 16 * columns))
+
+
+def cropped(
+  pixels: np.ndarray, height: int, width: int, colour: int
+) -> np.ndarray:
+  """The picture in the RGB pixels that `run` gives for its grid."""
+  image = _picture(height, width, colour)
+  _crop(pixels, image)
+  return image
+
+
+def padded_part(image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+  """RGB pixels of a part of a picture whose edges are repeated without end."""
+  i, j = (
+    np.minimum(np.arange(part.start, part.stop), length - 1)
+    for part, length in zip((rows, columns), image.shape)
+  )
+  part = image[i[:, None], j]
+  return np.repeat(part[..., None], 3, -1) if part.ndim == 2 else part
+
+
+def _crop(pixels: np.ndarray, place: np.ndarray) -> None:
+  """Writes RGB pixels into a picture, which may be smaller, or gray."""
+  pixels = pixels[: place.shape[0], : place.shape[1]]
+  if place.ndim == 2:
+    pixels = np.round(pixels.astype(np.float32).mean(-1))
+  place[:] = pixels
+
+
+def _picture(height: int, width: int, colour: int) -> np.ndarray:
+  gray = colour == bitstream.GRAY
+  return np.empty((height, width) if gray else (height, width, 3), np.uint8)
+
+
+def _scaled(part: slice, factor: int) -> slice:
+  return slice(part.start * factor, part.stop * factor)

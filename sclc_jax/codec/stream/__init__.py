@@ -1,0 +1,1 @@
+"""The .sclc file: header, coded strings, sections."""

@@ -1,0 +1,347 @@
+"""The evaluation report: a folder with report.md, figures and tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sclc_jax.codec.codec import Codec
+from sclc_jax.cpus import cpu_count
+from sclc_jax.evaluation import curves, explain, plots
+from sclc_jax.evaluation.curves import METRICS, Curve
+from sclc_jax.evaluation.measure import write_csv
+from sclc_jax.evaluation.peers import peer_means
+from sclc_jax.files import write_whole
+from sclc_jax.images import load_image
+from sclc_jax.metrics import ms_ssim_db
+
+_SHORT = {"psnr_db": "PSNR", "ms_ssim_db": "MS-SSIM"}
+# A BD-rate is put in brackets where the curves share less than this.
+_FAIR_SHARE = 0.5
+_RISING = ("bpp", "psnr_db", "selected_fraction")
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+  """A model under evaluation and its rows, see `evaluate`."""
+
+  name: str
+  codec: Codec
+  rows: list[dict]
+
+  @property
+  def means(self) -> list[dict]:
+    """The MEAN rows, from low to high quality."""
+    found = [row for row in self.rows if row["image"] == "MEAN"]
+    return sorted(found, key=lambda row: row["quality"])
+
+  @property
+  def curve(self) -> Curve:
+    """The curve of the MEAN rows."""
+    return curves.mean_curve(self.rows)
+
+
+def rising_steps(rows: list[dict]) -> dict[str, tuple[int, int, int, int]]:
+  """How many steps from a quality to the next raise a value.
+
+  Returns:
+    For bpp, psnr_db and selected_fraction: rising and all steps of the mean,
+    rising and all steps of the single images. A fraction of 1 that stays 1
+    counts as rising.
+  """
+  images = dict.fromkeys(row["image"] for row in rows)
+  found = {}
+  for key in _RISING:
+    full = 1.0 if key == "selected_fraction" else np.inf
+    counts = {True: [0, 0], False: [0, 0]}
+    for image in images:
+      group = sorted(
+        (row["quality"], row[key]) for row in rows if row["image"] == image
+      )
+      values = np.array([value for _, value in group])
+      low, high = values[:-1], values[1:]
+      count = counts[image == "MEAN"]
+      count[0] += int(((high > low) | ((high == full) & (low == full))).sum())
+      count[1] += len(low)
+    found[key] = (*counts[True], *counts[False])
+  return found
+
+
+def unevenness(rows: list[dict]) -> float:
+  """Largest slope of log-bpp over the quality, relative to the median one.
+
+  From the MEAN rows; a smooth curve has no step that stands out.
+  """
+  means = sorted(
+    (row["quality"], row["bpp"]) for row in rows if row["image"] == "MEAN"
+  )
+  quality, bpp = np.array(means).T
+  slopes = np.diff(np.log(bpp)) / np.diff(quality)
+  return float(slopes.max() / np.median(slopes))
+
+
+def rising_line(rows: list[dict]) -> str:
+  """`rising_steps` and `unevenness` as one line."""
+  found = rising_steps(rows)
+  parts = [
+    f"{key} {mean}/{steps} (single images {single}/{all_})"
+    for key, (mean, steps, single, all_) in found.items()
+  ]
+  of_mean = all(a == b for a, b, _, _ in found.values())
+  of_each = all(c == d for _, _, c, d in found.values())
+  return (
+    f"monotone in every step: mean {'yes' if of_mean else 'no'}, every image "
+    f"{'yes' if of_each else 'no'}; rising steps: {', '.join(parts)}; "
+    f"steepest step of log-bpp {unevenness(rows):.2f} times the median one"
+  )
+
+
+def selection_saves(system: System, other: System) -> float | None:
+  """BD-rate in percent of a model with selection against one without.
+
+  None where not exactly one of the two selects.
+  """
+  selects = [s.codec.model.config.selective for s in (system, other)]
+  if selects == [True, False]:
+    return curves.bd_rate(other.curve, system.curve, "psnr_db")
+  if selects == [False, True]:
+    return curves.bd_rate(system.curve, other.curve, "psnr_db")
+  return None
+
+
+def write_report(
+  out: str | os.PathLike,
+  command: str,
+  systems: Sequence[System],
+  peer_rows: list[dict],
+  others: dict[str, Curve],
+  left_out: Sequence[str],
+  paths: Sequence[pathlib.Path],
+  versions: str,
+) -> list[pathlib.Path]:
+  """Writes the report.
+
+  Args:
+    out: an existing folder; peers.csv in it is the caller's.
+    command: what made it, for the reader.
+    systems: the model, and those that it is compared with.
+    peer_rows: as from `measure_peers`.
+    others: peers' and published curves by name.
+    left_out: a sentence for each peer that could not be measured.
+    paths: of the images; the first is shown.
+    versions: of the libraries, one a line.
+
+  Returns:
+    The files written.
+  """
+  out = pathlib.Path(out)
+  files: list[pathlib.Path] = []
+
+  def add(name: str, write: Callable, *args) -> str:
+    write(*args, out / name)
+    files.append(out / name)
+    return name
+
+  ours = systems[0]
+  all_curves = {s.name: s.curve for s in systems} | others
+  for system in systems:
+    add(f"rows_{system.name}.csv", lambda p, s=system: write_csv(s.rows, p))
+  add("curves.csv", _write_curves, all_curves)
+  figures = []
+  for metric, label in METRICS.items():
+    shown = {name: c.points(metric) for name, c in all_curves.items()}
+    shown = {name: points for name, points in shown.items() if points}
+    if ours.name not in shown:
+      continue
+    figures.append(add(f"rd_{metric}.png", plots.plot_rd, shown, label))
+    matrix = _bd_matrix(list(shown), all_curves, metric)
+    add(f"bd_rate_{metric}.csv", _write_matrix, list(shown), matrix)
+    add(f"bd_rate_{metric}.png", plots.plot_matrix, list(shown), matrix,
+        f"BD-rate ({_SHORT[metric]}): row against column")  # fmt: skip
+  add("continuous.png", plots.plot_continuous, [(s.name, s.means)
+      for s in systems])  # fmt: skip
+  image = load_image(paths[0], ours.codec.max_pixels)
+  add("masks.png", plots.plot_levels, image, paths[0].stem,
+      explain.levels(ours.codec, ours.codec.analyse(image)))  # fmt: skip
+
+  text = "\n\n".join(
+    [
+      "# Evaluation",
+      _head(command, systems, paths, versions),
+      "## Rate and distortion",
+      *[f"![rate-distortion curves]({name})" for name in figures],
+      *[part for s in systems for part in (f"### {s.name}", _table(s))],
+      "## BD-rate",
+      _bd_section(ours, all_curves),
+      *_selection_section(systems),
+      "## PSNR at the same rate",
+      _gain_section(ours, peer_rows, others),
+      "## Time",
+      _time_section(systems, peer_rows),
+      *left_out,
+      "## Quality is continuous",
+      *(f"{s.name}: {rising_line(s.rows)}." for s in systems
+        if len(s.means) > 1),
+      "![bpp, PSNR and selected fraction over the quality](continuous.png)",
+      "## What is selected",
+      "![importance and masks over the levels](masks.png)",
+    ]
+  )
+  write_whole(out / "report.md", f"{text}\n".encode())
+  files.append(out / "report.md")
+  return files
+
+
+def _head(command, systems, paths, versions: str) -> str:
+  lines = [f"    {command}", ""]
+  for system in systems:
+    config = system.codec.model.config
+    selects = "with" if config.selective else "without"
+    lines.append(
+      f"- {system.name}: {config.base}, N={config.N}, M={config.M}, {selects} "
+      f"selection, fingerprint {system.codec.model.fingerprint.hex()}"
+    )
+  lines += [
+    f"- {len(paths)} images, each through real files; values are means over "
+    "them. MS-SSIM in dB is that of the mean.",
+    f"- {cpu_count()} CPUs; {', '.join(versions.splitlines())}",
+  ]
+  return "\n".join(lines)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  lines = [head, ["---"] * len(head), *rows]
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _table(system: System) -> str:
+  means = system.means
+  if len(means) > 16:  # of a fine scan, the whole levels
+    means = [row for row in means if float(row["quality"]).is_integer()]
+  rows = [
+    (
+      f"{row['quality']:g}", f"{row['bpp']:.4f}", f"{row['psnr_db']:.3f}",
+      f"{row['ms_ssim']:.5f}", f"{ms_ssim_db(row['ms_ssim']):.3f}",
+      f"{row['selected_fraction']:.4f}", f"{row['encode_s']:.3f}",
+      f"{row['decode_s']:.3f}",
+    )
+    for row in means
+  ]  # fmt: skip
+  head = ("quality", "bpp", "PSNR dB", "MS-SSIM", "MS-SSIM dB", "selected",
+          "encode s", "decode s")  # fmt: skip
+  return _markdown(head, rows)
+
+
+def _bd_matrix(names, all_curves, metric) -> list[list[tuple[float, bool]]]:
+  """[row][column]: BD-rate of row against column, and whether it is fair."""
+  return [
+    [
+      (
+        curves.bd_rate(all_curves[anchor], all_curves[name], metric),
+        curves.shared_range(all_curves[anchor], all_curves[name], metric)
+        >= _FAIR_SHARE,
+      )
+      for anchor in names
+    ]
+    for name in names
+  ]
+
+
+def _write_matrix(names, matrix, path) -> None:
+  rows = [
+    {"curve": name, **{a: f"{value:.3f}" for a, (value, _) in zip(names, row)}}
+    for name, row in zip(names, matrix)
+  ]
+  write_csv(rows, path, ["curve", *names])
+
+
+def _write_curves(all_curves: dict[str, Curve], path) -> None:
+  keys = ("bpp", "psnr_db", "ms_ssim")
+  rows = [
+    {"curve": name} | {k: "" if np.isnan(v) else v for k, v in zip(keys, point)}
+    for name, c in all_curves.items()
+    for point in zip(c.bpp, c.psnr_db, c.ms_ssim)
+  ]
+  write_csv(rows, path, ["curve", *keys])
+
+
+def _bd_cell(anchor: Curve, curve: Curve, metric: str) -> str:
+  value = curves.bd_rate(anchor, curve, metric)
+  if np.isnan(value):
+    return ""
+  fair = curves.shared_range(anchor, curve, metric) >= _FAIR_SHARE
+  return f"{value:+.2f} %" if fair else f"({value:+.2f} %)"
+
+
+def _bd_section(ours: System, all_curves: dict[str, Curve]) -> str:
+  rows = [
+    (name, *(_bd_cell(curve, ours.curve, metric) for metric in METRICS))
+    for name, curve in all_curves.items()
+    if name != ours.name
+  ]
+  head = (f"{ours.name} against", *(f"by {_SHORT[m]}" for m in METRICS))
+  return (
+    "Rate at equal distortion (PCHIP on log-rate); negative is better. In "
+    "brackets where the two curves share less than half of the shorter one's "
+    "range: such a figure says little. All curves against all: "
+    "bd_rate_*.csv and .png.\n\n" + _markdown(head, rows)
+  )
+
+
+def _selection_section(systems: Sequence[System]) -> list[str]:
+  found = []
+  for other in systems[1:]:
+    saved = selection_saves(systems[0], other)
+    if saved is not None:
+      found.append(
+        f"Selection changes the rate by {saved:+.2f} % at equal PSNR "
+        f"({systems[0].name} and {other.name}, one of which does not select)."
+      )
+  return ["## What selection saves", *found] if found else []
+
+
+def _gain_section(ours: System, peer_rows, others) -> str:
+  names = list(peer_means(peer_rows))
+  means = [r for r in ours.means if float(r["quality"]).is_integer()]
+  bpp = np.array([row["bpp"] for row in means])
+  psnr = np.array([row["psnr_db"] for row in means])
+  gains = {
+    name: psnr - curves.value_at(others[name], bpp, "psnr_db") for name in names
+  }
+  rows = [
+    (f"{row['quality']:g}", f"{row['bpp']:.3f}",
+     *("" if np.isnan(g[i]) else f"{g[i]:+.2f}" for g in gains.values()))
+    for i, row in enumerate(means)
+  ]  # fmt: skip
+  head = ("quality", "bpp", *(f"dB over {name.split()[0]}" for name in names))
+  return (
+    f"PSNR of {ours.name} less that of the installed codecs at the same bpp "
+    "(empty outside their range).\n\n" + _markdown(head, rows)
+  )
+
+
+def _time_section(systems: Sequence[System], peer_rows) -> str:
+  rows = []
+  named = [(s.name, s.means, "quality") for s in systems]
+  versions = {row["codec"]: row["version"] for row in peer_rows}
+  named += [
+    (f"{name}, {versions[name]}", means, "setting")
+    for name, means in peer_means(peer_rows).items()
+  ]
+  for name, means, key in named:
+    first, last = means[0], means[-1]
+    rows.append(
+      (
+        name,
+        f"{first[key]:g} to {last[key]:g}",
+        *(f"{first[k]:.3f} to {last[k]:.3f}" for k in ("encode_s", "decode_s")),
+      )
+    )
+  head = ("codec", "settings", "encode s", "decode s")
+  return "Mean of an image, from the lowest to the highest setting.\n\n" + (
+    _markdown(head, rows)
+  )

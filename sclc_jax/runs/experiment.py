@@ -1,0 +1,270 @@
+"""From an experiment's config file to a training run and its checkpoints."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sclc_jax.config import (
+  STAGES,
+  ExperimentConfig,
+  ModelConfig,
+  Objective,
+  from_config_dict,
+  from_dict,
+  stage_model,
+)
+
+_EXAMPLE = "see experiments/smoke.py"
+
+
+def call_in_file(path: str | os.PathLike, function: str) -> Any:
+  """Runs a config file and calls its `get_...` function.
+
+  Raises:
+    ValueError: whatever goes wrong in it, in one sentence.
+  """
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise ValueError(f"config {path} is not a file.")
+  spec = importlib.util.spec_from_file_location("experiment", path)
+  try:
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, function)()
+  except Exception as error:  # it is the user's program
+    raise ValueError(
+      f"config {path} cannot be used ({type(error).__name__}: {error}); it "
+      f"must be Python with a {function}(), {_EXAMPLE}."
+    ) from None
+
+
+def override(config, items: Sequence[str]) -> ExperimentConfig:
+  """Applies `--config.KEY=VALUE` items to a ConfigDict and freezes it."""
+  for item in items:
+    key, equals, value = item.removeprefix("--config.").partition("=")
+    if not (item.startswith("--config.") and equals):
+      raise ValueError(f"unknown argument {item}; overrides are "
+                       "--config.KEY=VALUE.")  # fmt: skip
+    try:
+      old = config
+      for part in key.split("."):
+        old = old[part]
+      new = value if isinstance(old, str) else json.loads(value.lower())
+      config.update_from_flattened_dict({key: new})
+    except (KeyError, TypeError, json.JSONDecodeError, AttributeError) as error:
+      text = " ".join(str(error).split())
+      raise ValueError(f"config override {item}: {text}") from None
+  return from_config_dict(config)
+
+
+def load_config(
+  path: str | os.PathLike, overrides: Sequence[str] = ()
+) -> ExperimentConfig:
+  """The frozen config of an `experiments/*.py`, with overrides."""
+  return override(call_in_file(path, "get_config"), overrides)
+
+
+def run(
+  config: ExperimentConfig,
+  workdir: str | os.PathLike,
+  *,
+  stop_at: int | None = None,
+  quiet: bool = False,
+) -> int:
+  """Trains, or resumes, an experiment; returns the step reached."""
+  from sclc_jax.train.loop import train
+
+  def params():
+    found = initial_params(config.init_from, config.init_parts)
+    return _revived(config, found, quiet) if config.init_revive else found
+
+  validator = make_validator(config)
+  batches, resident = open_data(config)
+  return train(
+    config, workdir, batches, stop_at=stop_at, initial_params=params,
+    resident=resident, validator=validator, quiet=quiet,
+  )  # fmt: skip
+
+
+def _revived(config: ExperimentConfig, params: Any, quiet: bool) -> Any:
+  """Initial parameters whose dead channels of y have new work."""
+  from sclc_jax.models.variable_rate import init_params
+  from sclc_jax.train import parallel
+  from sclc_jax.train.data import make_batches, open_images
+  from sclc_jax.train.revive import CROPS, revive
+  from sclc_jax.train.transfer import merge
+
+  data = config.data
+  images = open_images(data.source, data.crop_size, 0)
+  crops = next(
+    make_batches(
+      images,
+      crop_size=data.crop_size,
+      batch_size=CROPS,
+      seed=config.seed,
+      max_downscale=data.max_downscale,
+    )
+  )
+  model = stage_model(config, STAGES[-1])
+  wide = merge(init_params(model, config.seed), params)
+  quiet = quiet or not parallel.is_first_process()
+  params, done = revive(
+    model, wide, crops, config.train.lmbda_last, quiet=quiet
+  )
+  # Unlike CPUs may sort and solve unlike; replicas have to be equal.
+  params = parallel.from_first_process(params)
+  if not quiet:
+    print(
+      f"{done.channels} channels of y start again: mean squared error without "
+      f"rounding {done.before:.2f}, now {done.after:.2f}",
+      file=sys.stderr,
+    )
+  return params
+
+
+def open_data(config: ExperimentConfig):
+  """(batches, resident) of the training data, as `loop.train` takes them."""
+  from sclc_jax.train import device_data, parallel
+  from sclc_jax.train.data import decode_all, make_batches, open_images
+  from sclc_jax.train.loop import Resident
+
+  data = config.data
+  cache_mib = 0 if data.device_resident else data.cache_mib
+  images = open_images(data.source, data.crop_size, cache_mib)
+  finish = resident = None
+  if data.device_resident:
+    decoded = decode_all(images)
+    window = device_data.largest_square(
+      decoded, data.crop_size, data.max_downscale
+    )
+    resident = Resident(
+      device_data.pack(decoded, window),
+      lambda packed, rows: device_data.cut_examples(
+        packed, rows, data.crop_size, window
+      ),
+    )
+    images, finish = device_data.shapes_of(decoded), device_data.to_row
+
+  def batches(step: int):
+    return make_batches(
+      images,
+      crop_size=data.crop_size,
+      batch_size=data.batch_size,
+      seed=config.seed,
+      start_step=step,
+      max_downscale=data.max_downscale,
+      examples=parallel.local_examples(data.batch_size),
+      finish=finish,
+    )
+
+  return batches, resident
+
+
+def make_validator(config: ExperimentConfig):
+  """Codes `data.validation` at every level; None where it is not asked for.
+
+  Returns:
+    What `loop.train` takes as its validator.
+  """
+  if not config.train.validate_every:
+    return None
+  from sclc_jax.evaluation import measure as ev
+  from sclc_jax.codec.codec import Codec
+  from sclc_jax.export.freeze import freeze
+  from sclc_jax.images import find_images
+
+  folder = pathlib.Path(config.data.validation.partition(":")[2])
+  paths = find_images(folder)
+  if not paths:
+    raise ValueError(
+      f"data.validation names {folder}, which has no image; give folder:PATH "
+      "of a folder with photographs."
+    )
+
+  def validate(model: ModelConfig, params) -> list[dict[str, float]]:
+    levels = range(1, model.levels + 1)
+    qualities = levels if model.adaptive else levels[-1:]
+    rows = ev.evaluate(Codec(freeze(model, params)), paths, qualities, True)
+    rows = [row for row in rows if row["image"] != "MEAN"]
+    for row in rows:
+      row["distortion"] = 255**2 / 10 ** (row["psnr_db"] / 10)
+      if config.train.distortion == "ms_ssim":
+        row["distortion"] = 1 - row["ms_ssim"]
+      if not math.isfinite(row["distortion"]):
+        raise ValueError(
+          f"data.validation holds {row['image']}, too small for MS-SSIM; take "
+          "images of at least 161 pixels a side."
+        )
+    return ev.mean_rows(rows, ("distortion",))
+
+  return validate
+
+
+def initial_params(source: str, parts: str) -> Any | None:
+  """Parameters that a run starts from; see `config.ExperimentConfig`.
+
+  Args:
+    source: a workdir, a model file or a shipped name; empty gives None.
+    parts: `all`, `quantized`, `base` or `transforms`.
+  """
+  if not source:
+    return None
+  if pathlib.Path(source).is_dir():
+    params = load_checkpoint(source)[1]
+  else:
+    from sclc_jax.codec.model.model_file import find_model
+
+    params = find_model(source).params
+  if parts == "all":
+    return params
+  if parts == "quantized":
+    return {key: part for key, part in params.items() if key != "selector"}
+  base = params["base"]
+  if parts == "transforms":
+    base = {key: base[key] for key in ("analysis", "synthesis")}
+  return {"base": base}
+
+
+def load_checkpoint(
+  workdir: str | os.PathLike, step: int | None = None, best: bool = False
+) -> tuple[ModelConfig, Any, Objective]:
+  """(model config, parameters, objective) of a workdir's checkpoint.
+
+  Args:
+    workdir: of a training run.
+    step: the latest if None.
+    best: the one that validated best instead.
+
+  Raises:
+    ValueError: there is no such checkpoint.
+  """
+  from sclc_jax.train.checkpoint import Checkpoints
+  from sclc_jax.train.loop import restore_state, trained_params
+  from sclc_jax.train.stages import stages
+
+  folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
+  if not folder.is_dir():
+    raise ValueError(
+      f"{folder} does not exist; give the --workdir of 'sclc train'"
+      + (" of a run with train.validate_every set." if best else ".")
+    )
+  checkpoints = Checkpoints(folder)
+  step = checkpoints.latest_step() if step is None else step
+  if step is None or step not in checkpoints.all_steps():
+    raise ValueError(
+      f"{workdir} has no checkpoint of step {step}; it has "
+      f"{checkpoints.all_steps()}."
+    )
+  config = from_dict(checkpoints.meta(step)["config"])
+  stage = next(s for s in stages(config) if step <= s.stop)
+  state = restore_state(checkpoints, step, config, stage)
+  checkpoints.close()
+  model = stage_model(config, stage.name)
+  return model, trained_params(state), config.train.objective

@@ -1,0 +1,221 @@
+"""The encoder's search: files that any decoder reads, and better ones."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from sclc_jax import cli
+from sclc_jax.codec import rate_control
+from sclc_jax.codec.codec import Codec, load_codec
+from sclc_jax.codec.latents.refinement import _MARGIN, _apply, _Error
+from sclc_jax.codec.model.model_file import find_model
+from sclc_jax.codec.pixels.tiles import tiles
+from sclc_jax.config import Objective
+from sclc_jax.metrics import psnr_db
+from sclc_jax.models.variable_rate import VariableRate
+
+GOAL = Objective("mse", 0.0016, 0.2)
+
+
+@functools.cache
+def _shipped(effort: int, model: str | None = None) -> Codec:
+  return load_codec(model, effort=effort)
+
+
+def _with_goal(model):
+  return dataclasses.replace(model, objective=GOAL)
+
+
+def _cost(model, photo, data, quality) -> float:
+  """lmbda * MSE + bpp of a file, read without any search."""
+  error = photo.astype(float) - Codec(model).decompress(data)
+  goal = model.objective
+  place = (quality - 1) / 7
+  lmbda = goal.lmbda_first * (goal.lmbda_last / goal.lmbda_first) ** place
+  bpp = 8 * len(data) / (photo.shape[0] * photo.shape[1])
+  return lmbda * np.mean(error**2) + bpp
+
+
+@pytest.mark.parametrize(
+  ("name", "quality", "gain"),
+  [
+    ("cpu-medium", 1, 0.003),
+    ("cpu-medium", 4.5, 0.01),
+    ("cpu-medium", 8, 0.03),
+    (None, 1, 0.003),
+    (None, 4.5, 0.003),
+    (None, 8, 0.03),
+  ],
+)
+def test_a_search_makes_better_files_of_a_photo(name, quality, gain):
+  photo = skimage.data.coffee()[100:228, 200:328]
+  plain, better = (
+    _cost(codec.model, photo, codec.compress(photo, quality), quality)
+    for codec in (_shipped(0, name), _shipped(2, name))
+  )
+  assert better < (1 - gain) * plain
+
+
+@pytest.mark.parametrize(
+  "base", ["hyperprior", "mean_scale", "context", "checkerboard"]
+)
+def test_every_base_gains_and_reads_what_the_search_predicts(
+  model_of, base, photo
+):
+  model = _with_goal(model_of(base))
+  codec, plain = Codec(model, effort=3), Codec(model)
+  analysis = codec.analyse(photo)
+  for quality in (2, 6.5):
+    data = codec.encode(analysis, quality)
+    np.testing.assert_array_equal(
+      plain.symbols(data).y_hat, codec.y_hat(analysis, quality)
+    )
+    assert _cost(model, photo, data, quality) < _cost(
+      model, photo, plain.compress(photo, quality), quality
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 70), (67, 30, 4), (130, 65)])
+def test_images_of_any_shape_can_be_searched(tiny_model, shape):
+  model = _with_goal(tiny_model)
+  image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+  data = Codec(model, effort=1).compress(image, 6)
+  out = Codec(model).decompress(data)
+  assert out.shape == shape
+  if len(shape) == 3 and shape[2] == 4:
+    np.testing.assert_array_equal(out[..., 3], image[..., 3])
+
+
+def test_a_quality_map_says_what_an_error_is_worth_where(tiny_model, photo):
+  model = _with_goal(tiny_model)
+  codec = Codec(model, effort=3)
+  wanted = np.array([[7.0, 2.0]])
+  found, plain = (
+    Codec(model).decompress(one.compress(photo, wanted))
+    for one in (codec, Codec(model))
+  )
+  left = slice(0, photo.shape[1] // 2 - 32)  # cells of 64 blur the border
+  assert psnr_db(photo[:, left], found[:, left]) > psnr_db(
+    photo[:, left], plain[:, left]
+  )
+  steps = np.array([[0, 448], [64, 224]])
+  np.testing.assert_allclose(
+    codec._search._lmbdas(steps),
+    [[0.0016, 0.2], [0.0016 * 125 ** (1 / 7), 0.0016 * 125**0.5]],
+  )
+
+
+def test_a_gray_photo_gains_by_the_mean_that_a_decoder_shows():
+  gray = skimage.data.coffee()[100:228, 200:328, 1]
+  plain, better = (
+    _cost(_shipped(0).model, gray, _shipped(n).compress(gray, 6), 6)
+    for n in (0, 2)
+  )
+  assert better < 0.99 * plain
+
+
+def test_a_search_is_repeatable_and_passes_change_it(tiny_model, photo):
+  model = _with_goal(tiny_model)
+  once = Codec(model, effort=1).compress(photo, 5)
+  assert once == Codec(model, effort=1).compress(photo, 5)
+  assert once != Codec(model, effort=4).compress(photo, 5)
+  assert once != Codec(model).compress(photo, 5)
+
+
+def test_a_psnr_is_hit_by_the_file_that_the_search_made(tiny_model, photo):
+  model = _with_goal(tiny_model)
+  codec = Codec(model, effort=1)
+  target = psnr_db(photo, codec.decompress(codec.compress(photo, 4)))
+  hit = rate_control.compress_to(codec, photo, "psnr", target)
+  found = psnr_db(photo, Codec(model).decompress(hit.data))
+  assert found == pytest.approx(hit.value)
+  assert found == pytest.approx(target, abs=0.2)
+
+
+def _error(codec, photo, tile=64):
+  """(the error of a photo, weights of its positions, a y_hat)."""
+  analysis = codec.analyse(photo)
+  y_hat = codec.y_hat(analysis, 6)
+  apply = functools.partial(_apply, codec.model.config, codec.transforms.params)
+  parts = tiles(*y_hat.shape[:2], tile, _MARGIN)
+  weights = np.random.default_rng(0).uniform(0.5, 2, y_hat.shape[:2])
+  error = _Error(apply, analysis, 3 * weights, parts, lambda: None)
+  return error, np.repeat(np.repeat(weights, 16, 0), 16, 1)[..., None], y_hat
+
+
+def _pictures(codec, y_hat):
+  """[B, H, W, 3] on the 0..255 scale, not rounded."""
+  model, params = VariableRate(codec.model.config), codec.transforms.params
+  x_hat = model.apply({"params": params}, y_hat, method="synthesis")
+  return (np.asarray(x_hat, np.float64) + 1) * 127.5
+
+
+def test_the_gradient_is_that_of_the_error_inside_the_picture(codec, photo):
+  photo = photo[:80, :90]  # the rest of the grid is outside
+  error, weights, y_hat = _error(codec, photo)
+  slope = error.gradient(y_hat)
+  length = 0.01 / np.linalg.norm(slope)
+  move = length * slope
+  ends = _pictures(codec, np.stack([y_hat + move, y_hat - move]))
+  inside = np.clip(ends[:, :80, :90], 0, 255) - photo
+  high, low = (weights[:80, :90] * inside**2).sum((1, 2, 3))
+  assert high - low == pytest.approx(2 * length * np.sum(slope**2), rel=0.02)
+  assert not slope[-1].any() and slope[0].any()
+
+
+def test_tiles_give_the_gradient_of_the_whole(codec, photo):
+  image = np.tile(photo, (3, 3, 1))[:330, :400]
+  whole, parts = (_error(codec, image, tile) for tile in (64, 12))
+  wanted = whole[0].gradient(whole[2])
+  np.testing.assert_allclose(
+    parts[0].gradient(whole[2]), wanted, atol=1e-4 * np.abs(wanted).max()
+  )
+  returned = whole[0].returned(whole[2])
+  np.testing.assert_allclose(
+    parts[0].returned(whole[2]), returned, atol=1e-3 * np.abs(returned).max()
+  )
+
+
+def test_the_curvature_adds_up_to_that_of_the_synthesis(codec, photo):
+  error, weights, y_hat = _error(codec, photo[:64, :64])
+  found = error.curvature(y_hat).ravel()
+  chosen = np.random.default_rng(1).permutation(y_hat.size)[:400]
+  moved = np.zeros((chosen.size, y_hat.size), np.float32)
+  moved[np.arange(chosen.size), chosen] = size = 0.1
+  ends = [
+    _pictures(codec, y_hat + sign * moved.reshape(-1, *y_hat.shape))
+    for sign in (1, -1)
+  ]
+  moves = (ends[0] - ends[1]) / (2 * size)
+  exact = (2 * weights * moves**2).sum((1, 2, 3))
+  assert found[chosen].sum() == pytest.approx(exact.sum(), rel=0.2)
+  assert np.corrcoef(found[chosen], exact)[0, 1] > 0.8
+
+
+def test_the_command_makes_the_same_file(photo, tmp_path):
+  image, coded = tmp_path / "a.png", tmp_path / "a.sclc"
+  Image.fromarray(photo).save(image)
+  assert not cli.main(["compress", str(image), "--effort", "2"])
+  assert coded.read_bytes() == _shipped(2).compress(photo)
+
+
+@pytest.mark.parametrize(
+  ("model", "effort", "text"),
+  [
+    (None, -1, r"effort must lie in \[0, 64\], got -1"),
+    (None, 65, r"effort must lie in \[0, 64\], got 65"),
+    ("hyperprior-ms-ssim", 4, "trained for ms_ssim"),
+  ],
+)
+def test_what_cannot_be_searched_is_refused(model, effort, text):
+  with pytest.raises(ValueError, match=text):
+    Codec(find_model(model), effort=effort)
+
+
+def test_a_model_that_says_not_what_it_was_trained_for_is_refused(tiny_model):
+  with pytest.raises(ValueError, match="sclc export"):
+    Codec(tiny_model, effort=1)

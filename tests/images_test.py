@@ -1,0 +1,155 @@
+import io
+import struct
+import zlib
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from PIL import Image
+
+from sclc_jax.images import (
+  load_image,
+  load_photo,
+  png_bytes,
+)
+
+
+def _png(samples: np.ndarray) -> bytes:
+  """A 16-bit PNG of [H, W, C], which Pillow cannot write."""
+  height, width, channels = samples.shape
+  kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+  rows = (b"\0" + row.astype(">u2").tobytes() for row in samples)
+
+  def chunk(name: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(name + data)
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+  header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+  return b"".join(
+    (
+      b"\x89PNG\r\n\x1a\n",
+      chunk(b"IHDR", header),
+      chunk(b"IDAT", zlib.compress(b"".join(rows))),
+      chunk(b"IEND", b""),
+    )
+  )
+
+
+def _bytes(image: Image.Image, kind: str, **options) -> bytes:
+  buffer = io.BytesIO()
+  image.save(buffer, kind, **options)
+  return buffer.getvalue()
+
+
+@hypothesis.given(
+  st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(0, 99)
+)
+@hypothesis.settings(deadline=None, max_examples=40)
+def test_16_bits_are_rounded_to_8(height, width, channels, seed):
+  rng = np.random.default_rng(seed)
+  samples = rng.integers(0, 65536, (height, width, channels)).astype(np.uint16)
+  photo = load_photo(_png(samples))
+  wanted = np.round(samples / 257).astype(np.uint8)
+  if channels in (2, 4) and (wanted[..., -1] == 255).all():
+    wanted = wanted[..., :-1]
+  np.testing.assert_array_equal(np.atleast_3d(photo.image), wanted)
+  assert "16 bits" in photo.notes[0]
+
+
+def test_16_bit_tiff_is_rounded_too():
+  import tifffile
+
+  rng = np.random.default_rng(0)
+  samples = rng.integers(0, 65536, (9, 7, 3)).astype(np.uint16)
+  buffer = io.BytesIO()
+  for order in "<>":
+    tifffile.imwrite(buffer, samples, photometric="rgb", byteorder=order)
+    photo = load_photo(buffer.getvalue())
+    np.testing.assert_array_equal(photo.image, np.round(samples / 257))
+
+
+@pytest.mark.parametrize(
+  "mode, channels",
+  [("1", 0), ("L", 0), ("LA", 2), ("P", 3), ("RGB", 3), ("RGBA", 4),
+   ("CMYK", 3), ("YCbCr", 3), ("PA", 4)],
+)  # fmt: skip
+def test_every_mode_is_read(photo, mode, channels):
+  image = Image.fromarray(photo[:20, :30]).convert("RGBA")
+  image.putalpha(Image.fromarray(photo[:20, :30, 0]))
+  if mode in ("1", "P", "CMYK", "YCbCr"):
+    image = image.convert("RGB")
+  image = image.convert("P").convert(mode) if mode == "PA" else (
+    image.convert(mode)
+  )  # fmt: skip
+  if mode == "PA":
+    image.putalpha(Image.fromarray(photo[:20, :30, 0]))
+  found = load_photo(_bytes(image, "TIFF")).image
+  assert found.shape == ((20, 30, channels) if channels else (20, 30))
+  if mode in ("RGB", "RGBA", "L", "LA"):
+    np.testing.assert_array_equal(found, np.asarray(image))
+
+
+def test_transparent_palette_becomes_alpha(photo):
+  image = Image.fromarray(photo[:9, :9]).quantize(8)
+  data = _bytes(image, "PNG", transparency=3)
+  found = load_photo(data).image
+  np.testing.assert_array_equal(found[..., 3] == 0, np.asarray(image) == 3)
+  with pytest.raises(ValueError, match="flatten"):
+    load_image(data)
+
+
+def test_profile_of_other_colours_is_left_out_aloud(photo):
+  image = Image.fromarray(photo[:9, :9])
+  kept = load_photo(_bytes(image, "JPEG", icc_profile=b"rgb"))
+  assert kept.metadata == {"icc": b"rgb"} and not kept.notes
+  dropped = load_photo(
+    _bytes(image.convert("CMYK"), "JPEG", icc_profile=b"cmyk")
+  )
+  assert not dropped.metadata and "CMYK" in dropped.notes[0]
+
+
+def test_limit_is_ours_and_leaves_pillows_alone(photo):
+  before = Image.MAX_IMAGE_PIXELS
+  data = _bytes(Image.fromarray(photo), "PNG")
+  with pytest.raises(ValueError, match="--max-pixels"):
+    load_photo(data, max_pixels=100)
+  with pytest.raises(ValueError, match="--max-pixels"):
+    load_image(data, max_pixels=100)
+  Image.MAX_IMAGE_PIXELS = 100
+  try:
+    assert load_photo(data).image.shape == photo.shape
+    assert Image.MAX_IMAGE_PIXELS == 100
+  finally:
+    Image.MAX_IMAGE_PIXELS = before
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 2), (3, 4, 3), (3, 4, 4)])
+def test_png_gives_back_every_shape(shape):
+  image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+  np.testing.assert_array_equal(load_photo(png_bytes(image)).image, image)
+
+
+@pytest.mark.parametrize("exif", [b"exif", b"Exif\0\0junk", b"II*\0\x08\0\0\0"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_damaged_exif_is_left_out_aloud(photo, kind, exif):
+  options = {"dpi": (72, 72)} if kind == "JPEG" else {}
+  data = _bytes(Image.fromarray(photo), kind, exif=exif, **options)
+  found = load_photo(data)
+  assert found.image.shape == photo.shape and "exif" not in found.metadata
+
+
+def test_damaged_exif_is_named(photo):
+  data = _bytes(Image.fromarray(photo), "PNG", exif=b"Exif\0\0junk")
+  assert "EXIF" in load_photo(data).notes[0]
+
+
+def test_a_tiff_keeps_its_exif_but_not_how_it_is_stored(photo):
+  exif = Image.Exif()
+  exif[0x0112], exif[0x010F] = 6, "maker"  # orientation: turn it right
+  data = _bytes(Image.fromarray(photo), "TIFF", exif=exif)
+  found = load_photo(data)
+  np.testing.assert_array_equal(found.image, np.rot90(photo, -1))
+  kept = Image.Exif()
+  kept.load(b"Exif\0\0" + found.metadata["exif"])
+  assert dict(kept) == {0x010F: "maker"}
