@@ -23,12 +23,10 @@ from sclc_jax.codec.exact.control import Z_MAX, build_control_path, interpolate
 from sclc_jax.codec.model.codec_model import (
   CodecModel,
   flatten,
-  is_signed,
   unflatten,
   with_fingerprint,
 )
 from sclc_jax.config import LARGE_KERNEL, ModelConfig, Objective
-from sclc_jax.models.context import TAPS
 
 _TAIL = 2.0**-10  # mass of z left to the escape code, each side
 # Large kernels are rounded to steps of about this part of each channel's root
@@ -91,7 +89,7 @@ def _frozen(
   lower, upper = z_support(likelihood(np.arange(-Z_MAX, Z_MAX + 1)))
   z_tables = build_factorized_tables(likelihood, lower, upper)
   qv, iqv = (
-    np.asarray(t) for t in model.apply({"params": params}, method="steps")
+    np.asarray(t) for t in model.apply({"params": params}, method="quantizer_tables")
   )
   head = gamma = None
   if config.selective:
@@ -102,12 +100,12 @@ def _frozen(
     qv,
     head,
     gamma,
-    is_signed(config),
+    config.predicts_mean,
     params["base"].get("context_model"),
   )
   steps = np.stack([interpolate(qv), interpolate(iqv)]).astype(np.float32)
   context = None
-  if config.base in TAPS:
+  if config.has_context:
     context = build_context_path(
       config.base, params["base"]["context_model"], steps[1]
     )
@@ -160,7 +158,7 @@ def _scaled(config: ModelConfig, params: dict[str, Any]) -> dict[str, Any]:
   density = dict(params["density"])
   density["log_multiples"] = density["log_multiples"] - bits * np.log(2)
   base = dict(params["base"])
-  gives = "context_model" if config.base in TAPS else "hyper_synthesis"
+  gives = "context_model" if config.has_context else "hyper_synthesis"
   layer = base[gives]["conv_2"]  # means come first, where there are some
   factor = np.ones(np.shape(layer["bias"]), np.float32)
   factor[-config.M :] = 2.0**bits

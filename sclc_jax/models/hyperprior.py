@@ -21,7 +21,6 @@ class Hyperprior(nn.Module):
   N: int
   M: int
   start: str = "xavier"
-  has_context = False
 
   def setup(self):
     self.analysis = Analysis(self.N, self.M, self.start)

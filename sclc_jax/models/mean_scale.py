@@ -34,11 +34,6 @@ class MeanScale(nn.Module):
   order: str = ""
   hyper_input: str = "signed"
 
-  @property
-  def has_context(self) -> bool:
-    """Whether mean and scale depend on y_hat of other positions."""
-    return bool(self.order)
-
   def setup(self):
     self.analysis = Analysis(self.N, self.M, self.start)
     self.synthesis = Synthesis(self.N, self.M, self.start)

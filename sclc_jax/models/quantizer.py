@@ -1,4 +1,4 @@
-"""The adaptive quantizer: a step and an inverse step per level and channel."""
+"""The adaptive quantizer: QV and IQV of each level and channel."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AdaptiveQuantizer(nn.Module):
 
   def setup(self):
     shape = (self.levels, self.M)
-    # High-rate theory: the best step goes with lmbda ** -1/2.
+    # High-rate theory: the best QV goes with lmbda ** -1/2.
     init = table_init(self.start, 2.0**0.5)
     self.qv = self.param("qv", init, shape)
     if self.inverse == "separate":
@@ -53,7 +53,7 @@ class AdaptiveQuantizer(nn.Module):
     return qv, lower_bound(self.iqv, 0.0) + MIN_STEP
 
 
-def unit_steps(levels: int, M: int) -> tuple[jax.Array, jax.Array]:
+def unit_tables(levels: int, M: int) -> tuple[jax.Array, jax.Array]:
   """QV and IQV of a model without the quantizer: ones."""
   ones = jnp.ones((levels, M))
   return ones, ones

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.hyperprior import Hyperprior
 from sclc_jax.models.mean_scale import MeanScale
-from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_steps
-from sclc_jax.models.selective import Selector, draw_mask
+from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_tables
+from sclc_jax.models.selective import Selector, draw_mask, select
 from sclc_jax.nn.bounds import straight_through
 from sclc_jax.nn.likelihoods import ScaleMixture, normal_likelihood, to_bits
 
@@ -48,9 +48,9 @@ class LevelOutput:
 
 def build_base(config: ModelConfig) -> nn.Module:
   """The base model that a config names."""
-  if config.base == "hyperprior":
+  if not config.predicts_mean:
     return Hyperprior(config.N, config.M, config.init)
-  order = "" if config.base == "mean_scale" else config.base
+  order = config.base if config.has_context else ""
   return MeanScale(config.N, config.M, config.init, order, config.hyper_input)
 
 
@@ -62,13 +62,11 @@ class VariableRate(nn.Module):
     rounding: what stands for rounding in the training pass, see
       `config.StageConfig.rounding`.
     mask: which elements the training pass keeps, see `config.StageConfig.mask`.
-    error: what distortion is measured on, see `config.StageConfig.error`.
   """
 
   config: ModelConfig
   rounding: str = "noise"
   mask: str = "drawn"
-  error: str = "pixels"
 
   def setup(self):
     cfg = self.config
@@ -84,11 +82,11 @@ class VariableRate(nn.Module):
         cfg.levels, cfg.M, cfg.importance_bias, cfg.table_init, cfg.curves
       )
 
-  def steps(self) -> tuple[jax.Array, jax.Array]:
+  def quantizer_tables(self) -> tuple[jax.Array, jax.Array]:
     """(QV, IQV), each [L, M]; ones without the quantizer."""
     if self.config.adaptive:
       return self.quantizer()
-    return unit_steps(self.config.levels, self.config.M)
+    return unit_tables(self.config.levels, self.config.M)
 
   def curves(self) -> jax.Array:
     """gamma [L, M] of inference: im ** gamma > 0.5 where y is coded.
@@ -135,7 +133,7 @@ class VariableRate(nn.Module):
       side: from `prior`.
       y_hat: [B, h, w, M], read by the context model alone.
     """
-    if self.base.has_context:
+    if self.config.has_context:
       return self.base.gaussian(side, y_hat)
     return self.base.gaussian(side)
 
@@ -172,19 +170,19 @@ class VariableRate(nn.Module):
     Returns:
       bits of z, [B], and what `level` takes.
     """
-    y = self.analysis(x)
-    if self.error == "latents" or self.rounding == "decoder":
-      y = jax.lax.stop_gradient(y)
-    z = self.hyper_analysis(y)
-    if self.rounding == "decoder":
-      z = jax.lax.stop_gradient(z)
+    y, z = self.latents(x)
     noise = _uniform(keys, 0, z.shape[1:]) - 0.5
     coded, z_hat = self._quantized(z, noise)
     bits_z = to_bits(self.z_likelihood(coded)).sum((1, 2, 3))
     return bits_z, Shared(y, *self.prior(z_hat))
 
   def _quantized(self, values, noise):
-    """(what the rate reads, what the decoder reads) of values in steps."""
+    """(what the rate reads, what the decoder reads) in place of symbols.
+
+    Args:
+      values: of y / QV or z, before rounding.
+      noise: U(-1/2, 1/2), of their shape.
+    """
     values = values.astype(jnp.float32)  # transforms may run in bfloat16
     noisy = values + noise
     if self.rounding == "noise":
@@ -192,8 +190,14 @@ class VariableRate(nn.Module):
     rounded = straight_through(jnp.round(values), values)
     return (noisy if self.rounding == "mixed" else rounded), rounded
 
-  def _worth_coding(self, nearest, values, scale):
-    """What the encoder codes (`codec.rounding`), with values' gradient."""
+  def _rdoq(self, nearest, values, scale):
+    """Symbols that the encoder codes (`codec.rounding`), by RDOQ.
+
+    Args:
+      nearest: integers nearest to `values`.
+      values: of y / QV, less the mean; the symbols have their gradient.
+      scale: of `values`.
+    """
     smaller = nearest - jnp.sign(nearest)
     bits, fewer = (
       to_bits(self.y_likelihood(symbols, scale))
@@ -216,44 +220,43 @@ class VariableRate(nn.Module):
       k: number of this level among those of the images; it draws other noise.
     """
     y, side, importance = shared.y, shared.side, shared.importance
-    qv, iqv = self.steps()
-    if self.rounding == "decoder":
-      qv = jax.lax.stop_gradient(qv)
-    step, inverse = qv[level][:, None, None], iqv[level][:, None, None]
-    normal = y / step
+    qv, iqv = (
+      table[level][:, None, None] for table in self.quantizer_tables()
+    )
+    normal = y / qv
     mask, selected = None, jnp.ones(y.shape[:1])
     if importance is not None:
-      gamma = self.selector.curves()[level][:, None, None]
       if self.mask == "inference":
-        mask = draw_mask(importance, gamma, self.config.mask_threshold)
-        mask = jax.lax.stop_gradient(mask)
+        gamma = self.curves()[level][:, None, None]
+        mask = select(importance, gamma).astype(importance.dtype)
       else:
+        gamma = self.selector.curves()[level][:, None, None]
         draw = _uniform(keys, 2 * k + 2, y.shape[1:])
         mask = draw_mask(importance, gamma, draw)
       selected = mask.mean((1, 2, 3))
     # A context knows rounded elements one after another only: it sees noise.
     noise = _uniform(keys, 2 * k + 1, y.shape[1:]) - 0.5
-    mean, scale = self._gaussian(side, normal + noise, mask, step, inverse)
-    offset = 0.0 if mean is None else mean / step
+    mean, scale = self._gaussian(side, normal + noise, mask, qv, iqv)
+    offset = 0.0 if mean is None else mean / qv
     coded, known = self._quantized(normal - offset, noise)
-    if self.rounding == "decoder":
-      coded = known = self._worth_coding(known, normal - offset, scale / step)
-    bits = to_bits(self.y_likelihood(coded, scale / step))
+    if self.rounding == "coded":
+      coded = known = self._rdoq(known, normal - offset, scale / qv)
+    bits = to_bits(self.y_likelihood(coded, scale / qv))
     if mask is not None:
       bits = bits * mask
-    y_hat = self._fill(known + offset, mask, mean, step) * inverse
+    y_hat = self._fill(known + offset, mask, mean, qv) * iqv
     return LevelOutput(y_hat, bits.sum((1, 2, 3)), selected)
 
-  def _fill(self, known, mask, mean, step):
+  def _fill(self, known, mask, mean, qv):
     """`known`, with what the decoder puts where nothing is selected."""
     if mask is None:
       return known
     filled = known * mask
     if mean is None or self.config.unselected == "zero":
       return filled
-    return filled + (1 - mask) * mean / step
+    return filled + (1 - mask) * mean / qv
 
-  def _gaussian(self, side, y_tilde, mask, step, inverse):
+  def _gaussian(self, side, y_tilde, mask, qv, iqv):
     """(mean, scale) as the decoder will have them, but for the noise.
 
     Unselected elements enter the context with their means, which depend on
@@ -261,16 +264,16 @@ class VariableRate(nn.Module):
     zeros there, and lets no gradient through it.
     """
     known = y_tilde if mask is None else y_tilde * mask
-    mean, scale = self.gaussian(side, known * inverse)
+    mean, scale = self.gaussian(side, known * iqv)
     if (
       mask is None
       or self.config.unselected == "zero"
-      or not self.base.has_context
+      or not self.config.has_context
     ):
       return mean, scale
     first = jax.lax.stop_gradient(mean)
-    known = self._fill(y_tilde, mask, first, step)
-    return self.gaussian(side, known * inverse)
+    known = self._fill(y_tilde, mask, first, qv)
+    return self.gaussian(side, known * iqv)
 
 
 def _uniform(keys: jax.Array, stream: int | jax.Array, shape: tuple[int, ...]):

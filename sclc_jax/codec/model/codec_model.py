@@ -85,11 +85,6 @@ def unflatten(flat: dict[str, np.ndarray]) -> dict[str, Any]:
   return tree
 
 
-def is_signed(config: ModelConfig) -> bool:
-  """Whether hyper_synthesis is that of the Mean-scale paper."""
-  return config.base != "hyperprior"
-
-
 def model_tensors(model: CodecModel) -> dict[str, np.ndarray]:
   """All arrays of a model by the names that its file gives them."""
   flat = {

@@ -31,7 +31,6 @@ from sclc_jax.codec.model.codec_model import (
   CodecModel,
   fingerprint_of,
   flatten,
-  is_signed,
   model_tensors,
   stored_config,
   unflatten,
@@ -43,7 +42,6 @@ from sclc_jax.codec.model.tensor_file import (
   write_tensors,
 )
 from sclc_jax.config import ModelConfig, Objective, from_dict
-from sclc_jax.models.context import TAPS
 
 # 1 and 2 were not packed, 2 has tables of y of its own, 4 has tables packed as
 # differences and may leave out what another model has.
@@ -180,7 +178,7 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
     head,
     control["thresholds"],
     control["reciprocals"],
-    is_signed(config),
+    config.predicts_mean,
   )
   _check_control(config, path, tree["steps"])
   context = None
@@ -227,7 +225,7 @@ def _check_control(
   N, M = config.N, config.M
   wide, features, out = (M, 3 * M // 2, 2 * M) if path.signed else (N, N, M)
   shapes = [(5, 5, N, wide), (5, 5, wide, features), (3, 3, features, out)]
-  if config.base in TAPS:
+  if config.has_context:
     shapes.append((1, 1, out, layer_shapes(config.base, M)[1][1]))
   for i, (conv, shape) in enumerate(zip(path.convs, shapes, strict=True)):
     _check_layer(str(i), conv, shape, shape[-1])
