@@ -33,6 +33,6 @@ def get_config():
   config = quantized_gpu_config_dict(init_from="hyperprior-mse")
   config.stages.quantization.steps = 40_000
   config.optim.lr = 1e-3
-  config.optim.fix_large_kernels = True
+  config.stages.quantization.parts = "small"
   config.train.distortion = "ms_ssim"
   return config

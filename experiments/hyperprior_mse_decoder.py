@@ -8,7 +8,7 @@
       --fit-selector PHOTOS
 
 What the decoder knows is fitted to latents as the encoder rounds them, in
-float32, then the selector to the predicted scales. 601 steps of batch 4, half
+float32, then the selector to the predicted scales. 600 steps of batch 4, half
 an hour on two CPU cores.
 """
 
@@ -17,6 +17,7 @@ from sclc_jax.recipes import decoder_cpu_config_dict
 
 def get_config():
   config = decoder_cpu_config_dict(N=192, steps=600)
+  config.init_from = "hyperprior-mse"
   config.seed = 5  # crops of its own
   config.optim.lr = 1e-4
   config.optim.ema_decay = 0.99

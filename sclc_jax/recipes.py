@@ -108,30 +108,6 @@ def cpu_config_dict(
   return config
 
 
-def masked_cpu_config_dict(N: int):
-  """A trained model (`init_from`) goes on under its masks, M=320.
-
-  All but the selector trains on rounded latents with the masks that will be
-  coded, then the decoder is fitted to what it will see. The caller sets the
-  steps of `selective` and `decoder`, learning rates, EMA and lmbda.
-
-  Args:
-    N: width of the transforms and of z.
-  """
-  config = cpu_config_dict(N=N, M=320)
-  config.model.mask_threshold = 0.3
-  config.model.rate_weight = 0.04
-  config.stages.base.steps = 0
-  config.stages.quantization.steps = 1  # its parts come from init_from
-  config.stages.quantization.rounding = "mixed"
-  config.stages.selective.rounding = "mixed"
-  config.stages.selective.mask = "inference"
-  config.optim.method = "soap"
-  config.optim.final_lr_fraction = 0.03
-  config.train.checkpoint_every = 100
-  return config
-
-
 def decoder_cpu_config_dict(N: int, steps: int):
   """The decoder of a trained model (`init_from`), all selected, M=320.
 
@@ -142,13 +118,16 @@ def decoder_cpu_config_dict(N: int, steps: int):
     N: width of the transforms and of z.
     steps: of the stage `decoder`.
   """
-  config = masked_cpu_config_dict(N)
-  config.model.mask_threshold = 0.5
+  config = cpu_config_dict(N=N, M=320)
+  config.init_parts = "quantized"
   config.model.selective = False
-  config.stages.quantization.rounding = "decoder"
-  config.stages.selective.steps = 0
+  config.model.rate_weight = 0.04
+  config.stages.base.steps = 0
   config.stages.decoder.steps = steps
+  config.optim.method = "soap"
+  config.optim.final_lr_fraction = 0.03
   config.train.level_balance = 0.45
+  config.train.checkpoint_every = 100
   return config
 
 

@@ -50,7 +50,7 @@ def ours(args) -> dict:
 
   from sclc_jax.train import device_data, parallel
   from sclc_jax.train.data import make_batches
-  from sclc_jax.train.loop import Resident
+  from sclc_jax.train.step import Resident
 
   image = photo(2 * args.size + 256, 2 * args.size)
   images = [np.roll(image, 8 * i, 1) for i in range(16)]

@@ -4,7 +4,7 @@
 
 On the middle 256x256 pixels of each photograph, level by level: bpp and mean
 squared error with noise or with rounding (`config.StageConfig.rounding`),
-under the masks of inference. `decoder` is what a file would hold. An element
+under the masks of inference. `coded` is what a file would hold. An element
 that rounds to 0 is nearly free there, while noise makes it cost a part of a
 bit: what noise charges on top is what training learns to avoid.
 """
@@ -24,7 +24,7 @@ from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.train.loss import rate_distortion
 
 _SIDE = 256
-_ROUNDING = ("noise", "mixed", "decoder")
+_ROUNDING = ("noise", "mixed", "coded")
 
 
 def _middle(image: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ def register(add: Add) -> None:
   export.add_argument(
     "--parent", metavar="NAME",
     help="a shipped model: write only what differs from it, which is little "
-    "where optim.fix_large_kernels was set",
+    "where the stages trained the parts 'small'",
   )  # fmt: skip
 
   sweep = add("sweep", _sweep, "train and compare the points of a sweep")

@@ -6,7 +6,13 @@ overrides from the command line; `from_config_dict` turns it into
 """
 
 from sclc_jax.config.model import LARGE_KERNEL, ModelConfig, Objective
-from sclc_jax.config.rules import BASES, DECODER_PARTS, INIT_PARTS, PARTS
+from sclc_jax.config.rules import (
+  BASES,
+  DECODER_PARTS,
+  INIT_PARTS,
+  PARTS,
+  belongs,
+)
 from sclc_jax.config.training import (
   STAGES,
   DataConfig,
@@ -36,6 +42,7 @@ __all__ = [
   "StageConfig",
   "StagesConfig",
   "TrainConfig",
+  "belongs",
   "default_config_dict",
   "from_config_dict",
   "from_dict",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 BASES = ("hyperprior", "mean_scale", "context", "checkerboard")
@@ -32,6 +32,11 @@ INIT_PARTS = {
   "quantized": (*_BASE_PARTS, "density", "quantizer"),
   "selective": (*_BASE_PARTS, "density", "quantizer", "selector"),
 }
+
+
+def belongs(path: tuple[str, ...], names: Iterable[str]) -> bool:
+  """Whether the parameter with these keys is of one of the named `PARTS`."""
+  return any(path[: len(PARTS[name])] == PARTS[name] for name in names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +109,7 @@ RULES = {
 
 
 def check(ok: bool, key: str, value: Any, rule: str) -> None:
+  """Raises a ValueError that names the key, its value and the rule."""
   if not ok:
     raise ValueError(f"config.{key} must be {rule}, got {value!r}.")
 

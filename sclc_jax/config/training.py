@@ -52,15 +52,16 @@ class StageConfig(Checked):
 
   section = "stages.*."
 
-  def trains(self, part: str) -> bool:
-    """Whether a part of `PARTS` trains, or some of it."""
-    named = set(self.parts.split(",")) - {"small"}
-    if named <= {"all"}:
-      return True
-    path = PARTS[part]
-    return any(
-      path[: len(PARTS[name])] == PARTS[name][: len(path)] for name in named
-    )
+  @property
+  def small_only(self) -> bool:
+    """Whether large kernels are frozen."""
+    return "small" in self.parts.split(",")
+
+  @property
+  def part_names(self) -> set[str]:
+    """The parts that train, of `PARTS`, as far as they are built."""
+    names = set(self.parts.split(",")) - {"all", "small"}
+    return names or set(PARTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,14 +270,6 @@ def _check_stages(config: ExperimentConfig) -> None:
   run = [name for name in STAGES if stages[name].steps]
   total = sum(stage.steps for stage in stages.values())
   check(total >= 1, "stages.*.steps (sum)", total, "at least 1")
-  first = stages[run[0]].parts
-  check(
-    bool(config.init_from) or first == "all",
-    f"stages.{run[0]}.parts",
-    first,
-    "'all' in the first stage where init_from is not set: what is frozen "
-    "would stay random",
-  )
   selective = stages["selective"]
   check(
     selective.mask == "drawn",
@@ -286,15 +279,23 @@ def _check_stages(config: ExperimentConfig) -> None:
     "inference in a stage 'quantization', with init_parts='selective'",
   )
   check(
-    selective.trains("selector"),
+    "selector" in selective.part_names,
     "stages.selective.parts",
     selective.parts,
     "parts with 'selector' among them",
   )
+  first = stages[run[0]].parts
+  check(
+    bool(config.init_from) or first == "all",
+    f"stages.{run[0]}.parts",
+    first,
+    "'all' in the first stage where init_from is not set: what is frozen "
+    "would stay random",
+  )
   for name in run:
     built = stage_model(config, name).parts
     check(
-      any(stages[name].trains(part) for part in built),
+      bool(stages[name].part_names & built),
       f"stages.{name}.parts",
       stages[name].parts,
       f"parts that the stage builds ({', '.join(sorted(built))})",

@@ -88,9 +88,8 @@ def _frozen(
 
   lower, upper = z_support(likelihood(np.arange(-Z_MAX, Z_MAX + 1)))
   z_tables = build_factorized_tables(likelihood, lower, upper)
-  qv, iqv = (
-    np.asarray(t) for t in model.apply({"params": params}, method="quantizer_tables")
-  )
+  tables = model.apply({"params": params}, method="quantizer_tables")
+  qv, iqv = map(np.asarray, tables)
   head = gamma = None
   if config.selective:
     head = params["selector"]["head"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-HALF_RANGE = 127.5  # pixel values that are 1 in the transforms
+_HALF_RANGE = 127.5
 _Array = TypeVar("_Array")  # of NumPy or JAX, float
 
 
 def from_pixels(pixels: _Array) -> _Array:
   """Float pixels in [0, 255] to x in [-1, 1]."""
-  return pixels / HALF_RANGE - 1.0
+  return pixels / _HALF_RANGE - 1.0
 
 
 def to_pixels(x: _Array) -> _Array:
   """x about [-1, 1] to pixels about [0, 255]; neither rounds nor clips."""
-  return (x + 1.0) * HALF_RANGE
+  return (x + 1.0) * _HALF_RANGE

@@ -7,15 +7,17 @@ import json
 import math
 import os
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
+from flax import traverse_util
+
 from sclc_jax.config import (
-  STAGES,
+  INIT_PARTS,
   ExperimentConfig,
   ModelConfig,
   Objective,
+  belongs,
   from_config_dict,
   from_dict,
   stage_model,
@@ -82,8 +84,7 @@ def run(
   from sclc_jax.train.loop import train
 
   def params():
-    found = initial_params(config.init_from, config.init_parts)
-    return _revived(config, found, quiet) if config.init_revive else found
+    return initial_params(config.init_from, config.init_parts)
 
   validator = make_validator(config)
   batches, resident = open_data(config)
@@ -93,47 +94,11 @@ def run(
   )  # fmt: skip
 
 
-def _revived(config: ExperimentConfig, params: Any, quiet: bool) -> Any:
-  """Initial parameters whose dead channels of y have new work."""
-  from sclc_jax.models.variable_rate import init_params
-  from sclc_jax.train import parallel
-  from sclc_jax.train.data import make_batches, open_images
-  from sclc_jax.train.revive import CROPS, revive
-  from sclc_jax.train.transfer import merge
-
-  data = config.data
-  images = open_images(data.source, data.crop_size, 0)
-  crops = next(
-    make_batches(
-      images,
-      crop_size=data.crop_size,
-      batch_size=CROPS,
-      seed=config.seed,
-      max_downscale=data.max_downscale,
-    )
-  )
-  model = stage_model(config, STAGES[-1])
-  wide = merge(init_params(model, config.seed), params)
-  quiet = quiet or not parallel.is_first_process()
-  params, done = revive(
-    model, wide, crops, config.train.lmbda_last, quiet=quiet
-  )
-  # Unlike CPUs may sort and solve unlike; replicas have to be equal.
-  params = parallel.from_first_process(params)
-  if not quiet:
-    print(
-      f"{done.channels} channels of y start again: mean squared error without "
-      f"rounding {done.before:.2f}, now {done.after:.2f}",
-      file=sys.stderr,
-    )
-  return params
-
-
 def open_data(config: ExperimentConfig):
   """(batches, resident) of the training data, as `loop.train` takes them."""
   from sclc_jax.train import device_data, parallel
   from sclc_jax.train.data import decode_all, make_batches, open_images
-  from sclc_jax.train.loop import Resident
+  from sclc_jax.train.step import Resident
 
   data = config.data
   cache_mib = 0 if data.device_resident else data.cache_mib
@@ -212,7 +177,10 @@ def initial_params(source: str, parts: str) -> Any | None:
 
   Args:
     source: a workdir, a model file or a shipped name; empty gives None.
-    parts: `all`, `quantized`, `base` or `transforms`.
+    parts: a key of `config.INIT_PARTS`.
+
+  Raises:
+    ValueError: the source has no such parts.
   """
   if not source:
     return None
@@ -224,12 +192,17 @@ def initial_params(source: str, parts: str) -> Any | None:
     params = find_model(source).params
   if parts == "all":
     return params
-  if parts == "quantized":
-    return {key: part for key, part in params.items() if key != "selector"}
-  base = params["base"]
-  if parts == "transforms":
-    base = {key: base[key] for key in ("analysis", "synthesis")}
-  return {"base": base}
+  names = INIT_PARTS[parts]
+  for part, instead in (("quantizer", "base"), ("selector", "quantized")):
+    if part in names and part not in params:
+      raise ValueError(
+        f"init_parts is {parts!r}, but init_from {source} has no {part}; take "
+        f"init_parts={instead!r}."
+      )
+  flat = traverse_util.flatten_dict(params)
+  return traverse_util.unflatten_dict(
+    {path: leaf for path, leaf in flat.items() if belongs(path, names)}
+  )
 
 
 def load_checkpoint(
@@ -246,8 +219,8 @@ def load_checkpoint(
     ValueError: there is no such checkpoint.
   """
   from sclc_jax.train.checkpoint import Checkpoints
-  from sclc_jax.train.loop import restore_state, trained_params
   from sclc_jax.train.stages import stages
+  from sclc_jax.train.step import restore_state, trained_params
 
   folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
   if not folder.is_dir():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,14 +11,15 @@ import numpy as np
 from sclc_jax.config import ExperimentConfig, TrainConfig
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.ms_ssim import ms_ssim
-from sclc_jax.train.latent_error import LatentError
+from sclc_jax.nn.pixels import from_pixels, to_pixels
+from sclc_jax.train.optim import join
 from sclc_jax.train.sums import sum_in_turn
 
 
 def lagrange_weights(config: TrainConfig, levels: int) -> np.ndarray:
   """lmbda of each level [L], geometric; see `config.TrainConfig`."""
-  goal = config.objective
-  return np.geomspace(goal.lmbda_first, goal.lmbda_last, levels)
+  objective = config.objective
+  return np.geomspace(objective.lmbda_first, objective.lmbda_last, levels)
 
 
 def level_weights(
@@ -66,7 +69,7 @@ def draw_levels(
 
 def rate_distortion(
   model: VariableRate,
-  params,
+  params: Any,
   images: jax.Array,
   levels: jax.Array,
   keys: jax.Array,
@@ -74,13 +77,13 @@ def rate_distortion(
   weights: np.ndarray,
   dtype=jnp.float32,
   distortion: str = "mse",
-  latent_error: LatentError | None = None,
+  frozen: Any = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """sum over levels of w (lmbda * distortion + bpp), the batch's average.
 
   Args:
     model: what is trained.
-    params: its parameters.
+    params: its parameters, nested dicts; the gradient is that of these.
     images: [B, H, W, 3] uint8.
     levels: [K, B]; where K < L, the sum is scaled by L / K (unbiased).
     keys: [B], one per example.
@@ -88,8 +91,7 @@ def rate_distortion(
     weights: [L], from `level_weights`.
     dtype: of the transforms' computation.
     distortion: `mse`, or `ms_ssim`: 1 - MS-SSIM.
-    latent_error: gives the squared error where the model's `error` is
-      `latents`.
+    frozen: parameters beside them that have no gradient.
 
   Returns:
     The loss, and sums per level [L]: `count`, `mse`, `bpp`, `selected`, and
@@ -97,36 +99,36 @@ def rate_distortion(
   """
   pixels = images.shape[1] * images.shape[2]
   x_255 = images.astype(jnp.float32)
-  x = x_255 / 127.5 - 1.0
+  x = from_pixels(x_255)
   distinct = lmbdas.shape[0] if model.config.adaptive else 1
   lmbdas = jnp.asarray(lmbdas)
   weights = jnp.asarray(weights * (distinct / levels.shape[0]))
 
-  def apply(params, *args, method: str):
+  def apply(params, frozen, *args, method: str):
+    params = join(params, frozen)
     return model.apply({"params": params}, *args, method=method)
 
-  bits_z, shared = apply(params, x.astype(dtype), keys, method="shared")
+  frozen = frozen or {}
+  bits_z, shared = apply(params, frozen, x.astype(dtype), keys, method="shared")
 
   def level_loss(args, constants, drawn):
     params, shared, bits_z = args
-    (x, x_255, keys, latent_error), (level, k) = constants, drawn
-    out = apply(params, shared, level, keys, k, method="level")
-    if model.error == "latents":
-      lost = latent_error(shared.y, out.y_hat, level)
-    else:
-      x_hat = apply(params, out.y_hat.astype(dtype), method="synthesis")
-      error = (x_hat.astype(jnp.float32) - x) * 127.5
-      lost = jnp.mean(error**2, axis=(1, 2, 3))  # [B]
+    (frozen, x_255, keys), (level, k) = constants, drawn
+    out = apply(params, frozen, shared, level, keys, k, method="level")
+    y_hat = out.y_hat.astype(dtype)
+    x_hat = apply(params, frozen, y_hat, method="synthesis")
+    x_hat = to_pixels(x_hat.astype(jnp.float32))
+    lost = jnp.mean((x_hat - x_255) ** 2, axis=(1, 2, 3))  # [B]
     values = {"mse": lost, "selected": out.selected}
     if distortion == "ms_ssim":
-      values["ms_ssim"] = ms_ssim(x_255, x_255 + error)
+      values["ms_ssim"] = ms_ssim(x_255, x_hat)
       lost = 1 - values["ms_ssim"]
     values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
     return jnp.mean(weights[level] * (lmbdas[level] * lost + bpp)), values
 
   drawn = levels, jnp.arange(levels.shape[0])
   args = params, shared, bits_z
-  constants = x, x_255, keys, latent_error
+  constants = frozen, x_255, keys
   loss, values = sum_in_turn(level_loss, args, constants, drawn)
   one_hot = jax.nn.one_hot(levels, lmbdas.shape[0])  # [K, B, L]
 

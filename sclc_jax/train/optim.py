@@ -1,24 +1,24 @@
-"""How the parameters of a stage are updated."""
+"""Which parameters train in a stage, and how they are updated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict, path_aware_map, unflatten_dict
 
-from sclc_jax.config import LARGE_KERNEL, ExperimentConfig
+from sclc_jax.config import LARGE_KERNEL, ExperimentConfig, StageConfig, belongs
 from sclc_jax.train.soap import scale_by_soap
 from sclc_jax.train.stages import Stage
 
+Path = tuple[str, ...]
 
-def _by_path(label: Callable[[list[str], Any], Any]) -> Callable[[Any], Any]:
-  """Labels for optax: what `label` says of each leaf and the keys to it."""
-  return lambda params: jax.tree_util.tree_map_with_path(
-    lambda path, leaf: label([part.key for part in path], leaf), params
-  )
+
+def _by_path(label: Callable[[Path, Any], Any]) -> Callable[[Any], Any]:
+  """Labels for optax: what `label` says of each leaf and the path to it."""
+  return lambda params: path_aware_map(label, params)
 
 
 # The few parameters beside those of the base model.
@@ -28,32 +28,32 @@ _is_added = _by_path(
 _is_table = _by_path(lambda path, _: path[-1] in ("qv", "iqv", "gamma"))
 
 
-def _is_fixed(
-  config: ExperimentConfig, stage: Stage
-) -> Callable[[list[str], Any], bool]:
-  """Tells of a leaf and the keys to it whether it is fixed in the stage."""
-  parts = set()
-  if getattr(config.stages, stage.name).error == "latents":
-    parts = {"analysis", "synthesis"}
-  large = LARGE_KERNEL if config.optim.fix_large_kernels else float("inf")
-
-  def is_fixed(path: list[str], leaf: Any) -> bool:
-    is_large = path[-1] == "kernel" and jnp.size(leaf) >= large
-    return is_large or bool(parts.intersection(path))
-
-  return is_fixed
+def _is_frozen(settings: StageConfig, path: Path, leaf: Any) -> bool:
+  """Whether a stage leaves a parameter as it is, given the keys to it."""
+  is_large = path[-1] == "kernel" and jnp.size(leaf) >= LARGE_KERNEL
+  if settings.small_only and is_large:
+    return True
+  return not belongs(path, settings.part_names)
 
 
-def stop_fixed_gradients(
+def split(
   config: ExperimentConfig, stage: Stage, params: Any
-) -> Any:
-  """The parameters, without a gradient of those that are fixed in the stage."""
-  fixed = _by_path(_is_fixed(config, stage))(params)
-  return jax.tree.map(
-    lambda keep, leaf: jax.lax.stop_gradient(leaf) if keep else leaf,
-    fixed,
-    params,
-  )
+) -> tuple[Any, Any]:
+  """(parameters that train in the stage, those that are frozen), nested dicts.
+
+  The one place that freezes. The gradient is taken of the first ones alone, and
+  the optimizer knows no others, so nothing is computed for what is frozen.
+  """
+  settings = getattr(config.stages, stage.name)
+  trained, frozen = {}, {}
+  for path, leaf in flatten_dict(params).items():
+    (frozen if _is_frozen(settings, path, leaf) else trained)[path] = leaf
+  return unflatten_dict(trained), unflatten_dict(frozen)
+
+
+def join(trained: Any, frozen: Any) -> Any:
+  """The parameters that `split` has taken apart."""
+  return unflatten_dict(flatten_dict(trained) | flatten_dict(frozen))
 
 
 def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
@@ -75,35 +75,25 @@ def optimizer(
 ) -> optax.GradientTransformation:
   """Adam or SOAP, after clipping by the global norm where that is configured.
 
-  Steps are relative to their size for QV, IQV and gamma, which are factors and
-  differ tenfold between levels. SOAP is for kernels; the rest keeps Adam.
+  It takes the first result of `split`: clipping looks at what trains. Updates
+  of QV, IQV and gamma, which are factors and differ tenfold between levels, are
+  relative to their size. SOAP is for kernels; all else keeps Adam.
   """
   adam = kernels = optax.scale_by_adam()
   if config.optim.method == "soap":
     kernels = scale_by_soap(every=config.optim.soap_every)
-  is_fixed = _is_fixed(config, stage)
-
-  def kind(path: list[str], leaf: Any) -> str:
-    if is_fixed(path, leaf):
-      return "fixed"
-    return "kernel" if path[-1] == "kernel" else "other"
-
   scaling = optax.multi_transform(
-    {
-      "fixed": optax.set_to_zero(),
-      "kernel": kernels,
-      "other": adam,
-    },
-    _by_path(kind),
+    {"kernel": kernels, "other": adam},
+    _by_path(lambda path, _: "kernel" if path[-1] == "kernel" else "other"),
   )
-  parts = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
+  chain = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
   factor = config.optim.added_lr_factor
   if factor != 1.0:
-    parts.append(optax.masked(optax.scale(factor), _is_added))
-  parts.append(optax.masked(_relative(), _is_table))
+    chain.append(optax.masked(optax.scale(factor), _is_added))
+  chain.append(optax.masked(_relative(), _is_table))
   if config.optim.clip_norm:
-    parts.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
-  return optax.chain(*parts)
+    chain.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
+  return optax.chain(*chain)
 
 
 def _relative() -> optax.GradientTransformation:

@@ -18,10 +18,10 @@ class Stage:
 
 def stages(config: ExperimentConfig) -> list[Stage]:
   """The stages that have steps, in order."""
-  found, start = [], 0
+  with_steps, start = [], 0
   for name in STAGES:
     stop = start + getattr(config.stages, name).steps
     if stop > start:
-      found.append(Stage(name, start, stop))
+      with_steps.append(Stage(name, start, stop))
     start = stop
-  return found
+  return with_steps

@@ -105,7 +105,7 @@ def test_what_is_more_probable_than_the_threshold_is_coded(
     assert 0 < probable.mean() < 1 and differ.mean() < 0.01
     # What the decoder stage trains on, too.
     crop = jax.numpy.asarray(photo[None, :128, :128] / 127.5 - 1, "float32")
-    trained = VariableRate(config, "decoder", "inference")
+    trained = VariableRate(config, "coded", "inference")
     keys = jax.random.split(jax.random.key(0), 1)
     _, shared = trained.apply(params, crop, keys, method="shared")
     out = trained.apply(

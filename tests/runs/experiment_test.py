@@ -1,18 +1,18 @@
-import copy
 import dataclasses
 
 import jax
 import numpy as np
 import pytest
 import skimage.data
+from flax.traverse_util import flatten_dict
 from PIL import Image
 
 from sclc_jax.export.freeze import freeze
 from sclc_jax.codec.model.model_file import save_model
 from sclc_jax.config import from_dict
 from sclc_jax.runs.experiment import initial_params, load_checkpoint, run
-from sclc_jax.train.loop import new_state
 from sclc_jax.train.stages import stages
+from sclc_jax.train.step import new_state
 
 
 def _config(tiny_model, **changes):
@@ -35,7 +35,7 @@ def _differing(a, b, path=()) -> set[tuple[str, ...]]:
   return set().union(*(_differing(a[k], b[k], (*path, k)) for k in a))
 
 
-@pytest.mark.parametrize("parts", ["all", "base", "transforms"])
+@pytest.mark.parametrize("parts", ["all", "base", "transforms", "quantized"])
 def test_parts_of_a_model_are_taken_and_the_rest_starts_anew(
   tiny_model, tmp_path, parts
 ):
@@ -50,6 +50,7 @@ def test_parts_of_a_model_are_taken_and_the_rest_starts_anew(
       "all": set(),
       "base": {"quantizer", "selector"},
       "transforms": {"base", "quantizer", "selector"},
+      "quantized": {"selector"},
     }[parts]
   )
   base = _differing(found["base"], tiny_model.params["base"])
@@ -73,45 +74,50 @@ def test_another_base_takes_the_transforms_and_refuses_the_rest(
     new_state(config, stage, initial_params(str(tmp_path / "m.sclcm"), "base"))
 
 
-def test_a_run_can_leave_the_selector_of_its_start(tiny_model, tmp_path):
+@pytest.fixture
+def photos(tmp_path):
+  image = skimage.data.astronaut()[:128, 100:260]
+  Image.fromarray(image).save(tmp_path / "photo.png")
+  return f"folder:{tmp_path}"
+
+
+@pytest.mark.parametrize("parts", ["quantized", "selective"])
+def test_a_run_of_the_decoder_alone_has_the_parts_of_its_start(
+  tiny_model, tmp_path, photos, parts
+):
   save_model(tiny_model, tmp_path / "m.sclcm")
-  params = initial_params(str(tmp_path / "m.sclcm"), "quantized")
-  assert set(tiny_model.params) - set(params) == {"selector"}
+  config = from_dict(
+    {
+      "init_from": str(tmp_path / "m.sclcm"),
+      "init_parts": parts,
+      "model": dataclasses.asdict(tiny_model.config),
+      "stages": {"decoder": {"steps": 1}},
+      "data": {"source": photos, "crop_size": 64, "batch_size": 1},
+      "train": {"levels_per_image": 1},
+    }
+  )
+  assert run(config, tmp_path / "run", quiet=True) == 1
+  model, params, _ = load_checkpoint(tmp_path / "run")
+  assert model.adaptive and model.selective == (parts == "selective")
+  kept = {("base", "analysis"), ("base", "hyper_analysis")}
+  kept |= {("selector", "head"), ("selector", "gamma")} & {
+    path[:2] for path in flatten_dict(params)
+  }
+  differing = _differing(params, tiny_model.params)
+  assert ("base", "synthesis") in differing and not differing & kept
   np.testing.assert_array_equal(
     params["quantizer"]["qv"], tiny_model.params["quantizer"]["qv"]
   )
 
 
-def _with_dead_channel(model):
-  params = copy.deepcopy(model.params)
-  layer = params["base"]["analysis"]["conv_3"]
-  layer["kernel"] = np.array(layer["kernel"])
-  layer["kernel"][..., 0] = 0
-  return freeze(model.config, params)
-
-
-def test_a_run_gives_new_work_to_what_is_dead_where_it_starts(
-  tiny_model, tmp_path, capsys
-):
-  save_model(_with_dead_channel(tiny_model), tmp_path / "m.sclcm")
-  Image.fromarray(skimage.data.astronaut()[:192, :192]).save(
-    tmp_path / "photo.png"
-  )
+@pytest.mark.parametrize("part", ["quantizer", "selector"])
+def test_parts_that_the_start_has_not_are_named(tiny_model, tmp_path, part):
+  params = {k: v for k, v in tiny_model.params.items() if k == "base"}
+  if part == "selector":
+    params["quantizer"] = tiny_model.params["quantizer"]
   config = dataclasses.replace(
-    _config(tiny_model), init_from=str(tmp_path / "m.sclcm"), init_revive=True
+    tiny_model.config, selective=False, adaptive=part == "selector"
   )
-  data = dataclasses.replace(
-    config.data, source=f"folder:{tmp_path}", crop_size=64, batch_size=2
-  )
-  config = dataclasses.replace(config, data=data)
-  assert run(config, tmp_path / "run") == 2
-  assert "start again" in capsys.readouterr().err
-  base = load_checkpoint(tmp_path / "run")[1]["base"]
-  # Adam's first steps of 5e-5 alone would not get there.
-  assert np.abs(base["analysis"]["conv_3"]["kernel"][..., 0]).max() > 0.01
-
-
-def test_nothing_is_revived_where_nothing_was_trained(tiny_model):
-  values = dataclasses.asdict(_config(tiny_model)) | {"init_revive": True}
-  with pytest.raises(ValueError, match="init_revive.*init_from is not set"):
-    from_dict(values)
+  save_model(freeze(config, params), tmp_path / "m.sclcm")
+  with pytest.raises(ValueError, match=f"m.sclcm has no {part}; take"):
+    initial_params(str(tmp_path / "m.sclcm"), "selective")

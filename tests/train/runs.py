@@ -10,8 +10,8 @@ import skimage.data
 from sclc_jax.config import ExperimentConfig
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.data import make_batches
-from sclc_jax.train.loop import restore_state
 from sclc_jax.train.stages import stages
+from sclc_jax.train.step import restore_state
 
 
 def batches(step: int) -> Iterator[np.ndarray]:

@@ -33,6 +33,7 @@ from sclc_jax.codec.pixels.tiles import Tile, bands, tiles
 from sclc_jax.codec.pixels.transforms import Transforms, padded_part
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
+from sclc_jax.nn.pixels import to_pixels
 
 if TYPE_CHECKING:
   from sclc_jax.codec.codec import Analysis
@@ -290,7 +291,7 @@ def _apply(config: ModelConfig, params, method: str, y: jax.Array, *inputs):
     pixels, weight = inputs
 
     def loss(y):
-      x_hat = jnp.clip((run("synthesis", y) + 1) * 127.5, 0, 255)
+      x_hat = jnp.clip(to_pixels(run("synthesis", y)), 0, 255)
       error = samples(x_hat, pixels.shape[-1]) - pixels
       return jnp.sum(weight[..., None] * error**2)
 
@@ -298,7 +299,7 @@ def _apply(config: ModelConfig, params, method: str, y: jax.Array, *inputs):
   weight, signs = inputs
 
   def picture(y):
-    return samples(run("synthesis", y) * 127.5, signs.shape[-1])
+    return samples(to_pixels(run("synthesis", y)), signs.shape[-1])
 
   pull = jax.vjp(picture, y)[1]
   root = jnp.sqrt(2 * weight[..., None])

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import numpy as np
+from flax import traverse_util
 
 from sclc_jax.codec.entropy.range_coder import RangeTables
 from sclc_jax.codec.entropy.tables import gaussian_tables
@@ -65,24 +66,13 @@ class CodecModel:
 
 def flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:
   """The arrays of a nested dict by their paths, `prefix/key/key`, sorted."""
-  if not isinstance(tree, dict):
-    return {prefix: np.ascontiguousarray(tree)}
-  flat = {}
-  for key in sorted(tree):
-    flat |= flatten(tree[key], f"{prefix}/{key}")
-  return flat
+  flat = traverse_util.flatten_dict({prefix: tree}, sep="/")
+  return {path: np.ascontiguousarray(flat[path]) for path in sorted(flat)}
 
 
 def unflatten(flat: dict[str, np.ndarray]) -> dict[str, Any]:
   """The nested dict of arrays by their paths."""
-  tree: dict[str, Any] = {}
-  for path, value in flat.items():
-    *parents, leaf = path.split("/")
-    node = tree
-    for key in parents:
-      node = node.setdefault(key, {})
-    node[leaf] = value
-  return tree
+  return traverse_util.unflatten_dict(flat, sep="/")
 
 
 def model_tensors(model: CodecModel) -> dict[str, np.ndarray]:

@@ -169,8 +169,7 @@ def _with_parent(
 def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   tree = unflatten(tensors)
   control = tree["control"]
-  has_context = config.base in TAPS
-  count = 4 if has_context else 3
+  count = 4 if config.has_context else 3
   convs = tuple(IntegerConv(**control[str(i)]) for i in range(count))
   head = IntegerConv(**control["head"]) if "head" in control else None
   path = ControlPath(
@@ -182,7 +181,7 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   )
   _check_control(config, path, tree["steps"])
   context = None
-  if has_context:
+  if config.has_context:
     layers = [  # copies, as numba takes no arrays that are read-only
       IntegerDense(**{k: v.copy() for k, v in control[f"context_{i}"].items()})
       for i in range(4)

@@ -17,6 +17,7 @@ from sclc_jax.codec.pixels.tiles import tiles
 from sclc_jax.codec.stream import bitstream
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
+from sclc_jax.nn.pixels import from_pixels, to_pixels
 
 _T = TypeVar("_T")
 TILE = 64  # positions of y a side: 1024x1024 pixels
@@ -31,10 +32,10 @@ _STACK_POSITIONS = 2**16  # of y in one call on an accelerator: 16 megapixels
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _apply(config, method, params, x):
   if method == "analysis":
-    x = x.astype(jnp.float32) / 127.5 - 1.0
+    x = from_pixels(x.astype(jnp.float32))
   out = VariableRate(config).apply({"params": params}, x, method=method)
   if method == "synthesis":
-    out = jnp.round(jnp.clip((out + 1.0) * 127.5, 0, 255)).astype(jnp.uint8)
+    out = jnp.round(jnp.clip(to_pixels(out), 0, 255)).astype(jnp.uint8)
   return out
 
 

@@ -1,0 +1,194 @@
+"""One training step: the state of a stage, and how a batch changes it.
+
+A batch's way: loss of each level and its gradient (`loss`), the average over
+devices, the update (`optim`), the average of the parameters. All that is random
+derives from (seed, step, example).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from sclc_jax.config import STAGES, ExperimentConfig, stage_model
+from sclc_jax.models.variable_rate import VariableRate, init_params
+from sclc_jax.train import parallel
+from sclc_jax.train.checkpoint import Checkpoints
+from sclc_jax.train.loss import (
+  draw_levels,
+  lagrange_weights,
+  level_weights,
+  rate_distortion,
+)
+from sclc_jax.train.optim import join, optimizer, split
+from sclc_jax.train.stages import Stage
+from sclc_jax.train.sums import sum_in_turn
+from sclc_jax.train.transfer import merge
+
+
+def new_state(
+  config: ExperimentConfig, stage: Stage, params: Any | None
+) -> dict[str, Any]:
+  """State at a stage's start: known parameters kept, moments fresh."""
+  fresh = init_params(stage_model(config, stage.name), config.seed)
+  params = fresh if params is None else merge(fresh, params)
+  state = {
+    "params": params,
+    "opt_state": optimizer(config, stage).init(split(config, stage, params)[0]),
+    "skipped": jnp.zeros((), jnp.int32),
+  }
+  if config.optim.ema_decay:
+    state["ema"] = params
+  return state
+
+
+def restore_state(
+  checkpoints: Checkpoints, step: int, config: ExperimentConfig, stage: Stage
+) -> dict[str, Any]:
+  """The state that a run of `config` saved at `step`, which is of `stage`."""
+  target = jax.eval_shape(lambda: new_state(config, stage, None))
+  return checkpoints.restore(step, target)[0]
+
+
+def trained_params(state: dict[str, Any]) -> Any:
+  """What a state offers for export: the averaged parameters if it has them."""
+  return state.get("ema", state["params"])
+
+
+def make_loss(config: ExperimentConfig, stage: Stage) -> Callable:
+  """The loss of one device's batch, a sum over parts of it (`accumulate`).
+
+  (trained, frozen, images, step, indices) -> (loss, sums): `trained` and
+  `frozen` are the two of `optim.split`, `images` [B, H, W, 3] uint8, `indices`
+  [B] the numbers of the examples in the global batch; sums per level are those
+  of `rate_distortion`.
+  """
+  settings = getattr(config.stages, stage.name)
+  built = stage_model(config, stage.name)
+  model = VariableRate(built, settings.rounding, settings.mask)
+  lmbdas = lagrange_weights(config.train, built.levels)
+  weights = level_weights(config.train, built.levels, built.adaptive)
+  # Not by name: TensorFlow registers a bfloat16 of its own under it.
+  dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[
+    config.train.precision
+  ]
+  root = jax.random.key(config.seed)
+  parts = config.train.accumulate
+
+  def part_loss(trained, constants, part):
+    frozen, step = constants
+    images, indices = part
+    step_key = jax.random.fold_in(root, step)
+    keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(indices)
+    levels = draw_levels(config, built.adaptive, keys)
+    loss, sums = rate_distortion(
+      model, trained, images, levels, keys, lmbdas, weights, dtype,
+      config.train.distortion, frozen,
+    )  # fmt: skip
+    return loss / parts, sums
+
+  def loss_fn(trained, frozen, images, step, indices):
+    constants = frozen, step
+    if parts == 1:
+      return part_loss(trained, constants, (images, indices))
+    batch = [a.reshape(parts, -1, *a.shape[1:]) for a in (images, indices)]
+    loss, sums = sum_in_turn(part_loss, trained, constants, tuple(batch))
+    return loss, jax.tree.map(lambda leaf: leaf.sum(0), sums)
+
+  return loss_fn
+
+
+def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
+  """The update of one stage, for pmap.
+
+  (state, images, step, indices, stop) -> (state, sums). Gradients are averaged
+  over the devices, then the whole update is skipped, and counted, unless all
+  of them are finite. `sums["stop"]` counts the devices that ask for the end,
+  so that all hosts end at the same step.
+  """
+  gradient = jax.value_and_grad(make_loss(config, stage), has_aux=True)
+  tx = optimizer(config, stage)
+
+  def step_fn(state, images, step, indices, stop):
+    trained, frozen = split(config, stage, state["params"])
+    (loss, sums), grads = gradient(trained, frozen, images, step, indices)
+    loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
+    sums = jax.lax.psum({**sums, "stop": stop}, parallel.AXIS)
+    finite = jnp.isfinite(optax.tree.norm(grads)) & jnp.isfinite(loss)
+    updates, opt_state = tx.update(grads, state["opt_state"], trained)
+    params = join(optax.apply_updates(trained, updates), frozen)
+    new = {**state, "params": params, "opt_state": opt_state}
+    if config.optim.ema_decay:
+      decay = _ema_decay(config, step - stage.start)
+      # Not optax.incremental_update, in which what is frozen drifts.
+      new["ema"] = jax.tree.map(
+        lambda mean, value: mean + (1 - decay) * (value - mean),
+        state["ema"],
+        params,
+      )
+    kept = jax.tree.map(
+      lambda new, old: jnp.where(finite, new, old), new, state
+    )
+    kept["skipped"] = state["skipped"] + jnp.where(finite, 0, 1)
+    return kept, {"loss": loss, **sums}
+
+  return step_fn
+
+
+def _ema_decay(config: ExperimentConfig, since: jax.Array) -> jax.Array:
+  """Decay of the average; young averages forget their start faster.
+
+  Args:
+    config: of the experiment.
+    since: steps from the stage's start.
+  """
+  since = since.astype(jnp.float32)
+  return jnp.minimum(config.optim.ema_decay, (1 + since) / (10 + since))
+
+
+@dataclasses.dataclass(frozen=True)
+class Resident:
+  """Training data in device memory.
+
+  Attributes:
+    data: pytree of arrays, the same on every device.
+    cut: (data, batch) to images; what `batches` yields then is not images but
+      tells which ones these are.
+  """
+
+  data: Any
+  cut: Callable[[Any, jax.Array], jax.Array]
+
+
+# Kept for a run that goes on in the same process, as in a notebook.
+@functools.lru_cache(maxsize=len(STAGES))
+def make_dispatch(
+  config: ExperimentConfig, stage: Stage, cut: Callable | None = None
+) -> Callable:
+  """Several updates in one call, on all devices; the state is donated.
+
+  (state, data, batches, step, indices, stop) -> (state, sums): `batches` has
+  one a step on its first axis, `step` is the first one's, and sums are over
+  the steps. `cut` is that of `Resident`, whose data the call then takes.
+  """
+  step_fn = make_step(config, stage)
+
+  def dispatch(state, data, batches, step, indices, stop):
+    def body(state, numbered):
+      offset, batch = numbered
+      images = cut(data, batch) if cut else batch
+      return step_fn(state, images, step + offset, indices, stop)
+
+    steps = batches.shape[0]
+    if steps == 1:
+      return body(state, (0, batches[0]))
+    state, sums = jax.lax.scan(body, state, (jnp.arange(steps), batches))
+    return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
+
+  return parallel.parallel(dispatch)
