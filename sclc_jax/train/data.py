@@ -1,7 +1,7 @@
 """Training images by number: random access, global shuffle, random crops.
 
 A source is a sequence of images: a folder, a tfds set, or a list. What an
-example number shows (image, scale, place, flip) is a pure function of (seed,
+example number shows (image, scale, square, flip) is a pure function of (seed,
 number). So a run can start at any step, in the middle of an epoch too, and
 hosts can share a global batch, with no saved state and no word exchanged.
 """
@@ -170,7 +170,7 @@ def decode_all(images: Sequence) -> list[np.ndarray]:
     )
 
 
-class Place(NamedTuple):
+class Square(NamedTuple):
   """Where an example lies in its image: a square, mirrored or not."""
 
   top: int
@@ -179,15 +179,15 @@ class Place(NamedTuple):
   flip: bool
 
 
-def draw_place(
+def draw_square(
   shape: tuple[int, ...],
   number: int,
   *,
   crop_size: int,
   seed: int,
   max_downscale: float,
-) -> Place:
-  """Scale, place and flip of the example of a number.
+) -> Square:
+  """Scale, square and flip of the example of a number.
 
   Args:
     shape: (H, W, ...) of the image, no side below `crop_size`.
@@ -202,14 +202,14 @@ def draw_place(
   size = min(size, *shape[:2])
   top = int(rng.integers(shape[0] - size + 1))
   left = int(rng.integers(shape[1] - size + 1))
-  return Place(top, left, size, bool(rng.random() < 0.5))
+  return Square(top, left, size, bool(rng.random() < 0.5))
 
 
-def cut(image: np.ndarray, place: Place, crop_size: int) -> np.ndarray:
+def cut(image: np.ndarray, square: Square, crop_size: int) -> np.ndarray:
   """The example: uint8 [crop_size, crop_size, 3]."""
   from PIL import Image
 
-  top, left, size, flip = place
+  top, left, size, flip = square
   patch = image[top : top + size, left : left + size]
   if size != crop_size:
     patch = np.asarray(
@@ -227,7 +227,7 @@ def make_batches(
   start_step: int = 0,
   max_downscale: float = 2.0,
   examples: range | None = None,
-  finish: Callable[[int, Any, Place], np.ndarray] | None = None,
+  finish: Callable[[int, Any, Square], np.ndarray] | None = None,
 ) -> Iterator[np.ndarray]:
   """Batches from `start_step` on, made ahead by several threads.
 
@@ -243,7 +243,7 @@ def make_batches(
     max_downscale: largest factor of the random downscaling.
     examples: those of each global batch that are wanted: one of the equal
       parts that it is dealt out in; all if None.
-    finish: makes an example of (index, image, place); cuts it out if None.
+    finish: makes an example of (index, image, square); cuts it out if None.
 
   Yields:
     uint8 [len(examples), crop_size, crop_size, 3], or what `finish` gives,
@@ -258,10 +258,10 @@ def make_batches(
 
   def usable(index: int) -> tuple[int, Any]:
     for i in range(min(_TRIES, len(images))):
-      found = (index + i) % len(images)
-      image = images[found]
+      chosen = (index + i) % len(images)
+      image = images[chosen]
       if min(image.shape[:2]) >= crop_size:
-        return found, image
+        return chosen, image
     raise ValueError(
       f"{i + 1} images in a row are smaller than {crop_size} pixels a side; "
       "lower data.crop_size or give another set."
@@ -269,7 +269,7 @@ def make_batches(
 
   def example(number: int, index: int) -> np.ndarray:
     index, image = usable(index)
-    place = draw_place(
+    square = draw_square(
       image.shape,
       number,
       crop_size=crop_size,
@@ -277,8 +277,8 @@ def make_batches(
       max_downscale=max_downscale,
     )
     if finish is not None:
-      return finish(index, image, place)
-    return cut(image, place, crop_size)
+      return finish(index, image, square)
+    return cut(image, square, crop_size)
 
   # Not for ever: grain takes the length of that through a float.
   epochs = _MAX_EXAMPLES // len(images)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sclc_jax.train.data import Place
+from sclc_jax.train.data import Square
 
 _MAX_PIXELS = 2**31 - 1  # indices on the device are int32
 
@@ -63,9 +63,9 @@ def shapes_of(images: Sequence[np.ndarray]) -> list[np.ndarray]:
   return [np.broadcast_to(np.uint8(0), image.shape) for image in images]
 
 
-def to_row(index: int, unused_image: np.ndarray, place: Place) -> np.ndarray:
+def to_row(index: int, unused_image: np.ndarray, square: Square) -> np.ndarray:
   """What the device needs to know of an example: int32 [5]."""
-  return np.array([index, *place], np.int32)
+  return np.array([index, *square], np.int32)
 
 
 def largest_square(

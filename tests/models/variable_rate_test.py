@@ -163,8 +163,8 @@ def test_training_leaves_out_what_the_encoder_does():
   kept = np.abs(values) < 15
   values, index = values[kept], index[kept]
   expected = Rounding(gaussian_tables(), 0.04)(values, index)
-  found = VariableRate(ModelConfig(rate_weight=0.04)).apply(
+  symbols = VariableRate(ModelConfig(rate_weight=0.04)).apply(
     {}, np.round(values), values, SCALES[index], method="_rdoq"
   )
   assert np.mean(expected != np.round(values)) > 0.01
-  assert np.mean(found != expected) < 0.005  # counts of tables are whole
+  assert np.mean(symbols != expected) < 0.005  # counts of tables are whole

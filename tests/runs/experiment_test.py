@@ -42,8 +42,8 @@ def test_parts_of_a_model_are_taken_and_the_rest_starts_anew(
   save_model(tiny_model, tmp_path / "m.sclcm")
   config = _config(tiny_model)
   params = initial_params(str(tmp_path / "m.sclcm"), parts)
-  found = new_state(config, stages(config)[-1], params)["params"]
-  differing = {path[0] for path in _differing(found, tiny_model.params)}
+  merged = new_state(config, stages(config)[-1], params)["params"]
+  differing = {path[0] for path in _differing(merged, tiny_model.params)}
   assert (
     differing
     == {
@@ -53,7 +53,7 @@ def test_parts_of_a_model_are_taken_and_the_rest_starts_anew(
       "quantized": {"selector"},
     }[parts]
   )
-  base = _differing(found["base"], tiny_model.params["base"])
+  base = _differing(merged["base"], tiny_model.params["base"])
   assert not {path[0] for path in base} & {"analysis", "synthesis"}
 
 
@@ -64,10 +64,10 @@ def test_another_base_takes_the_transforms_and_refuses_the_rest(
   config = _config(tiny_model, base="mean_scale")
   stage = stages(config)[-1]
   params = initial_params(str(tmp_path / "m.sclcm"), "transforms")
-  found = new_state(config, stage, params)["params"]
+  merged = new_state(config, stage, params)["params"]
   jax.tree.map(
     np.testing.assert_array_equal,
-    found["base"]["synthesis"],
+    merged["base"]["synthesis"],
     tiny_model.params["base"]["synthesis"],
   )
   with pytest.raises(ValueError, match="init_parts is 'transforms'"):

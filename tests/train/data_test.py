@@ -53,8 +53,8 @@ def test_folder_and_tfds_set_give_the_same_examples(sources, images, cache_mib):
   wanted = _take(make_batches(images, **_KW), 6)
   for source in sources:
     opened = open_images(source, 64, cache_mib)
-    found = _take(make_batches(opened, start_step=2, **_KW), 4)
-    np.testing.assert_array_equal(found, wanted[2:])
+    actual = _take(make_batches(opened, start_step=2, **_KW), 4)
+    np.testing.assert_array_equal(actual, wanted[2:])
 
 
 def test_every_epoch_shows_every_image_once_in_another_order(images):
@@ -120,8 +120,8 @@ def test_a_tfds_set_is_found_by_name_version_split_and_folder(tmp_path):
 
 def test_images_smaller_than_the_crop_are_replaced_or_refused(images):
   small = [images[0][:63], *images[1:]]
-  found = np.ravel(_take(make_batches(small, finish=_index, **_KW), 10))
-  counts = np.bincount(found, minlength=5)
+  actual = np.ravel(_take(make_batches(small, finish=_index, **_KW), 10))
+  counts = np.bincount(actual, minlength=5)
   assert list(counts) == [0, 16, 8, 8, 8]
   with pytest.raises(ValueError, match="smaller than 64"):
     next(make_batches([images[0][:63]] * 3, **_KW))
@@ -167,8 +167,8 @@ def test_device_cuts_the_examples_that_the_host_cuts(images, max_downscale):
     device_data.shapes_of(images), finish=device_data.to_row, **kw
   )
   for wanted, row in _take(zip(make_batches(images, **kw), rows), 8):
-    found = np.asarray(cut(packed, row))
-    assert found.shape == wanted.shape and found.dtype == np.uint8
-    error = np.abs(found.astype(int) - wanted)
+    actual = np.asarray(cut(packed, row))
+    assert actual.shape == wanted.shape and actual.dtype == np.uint8
+    error = np.abs(actual.astype(int) - wanted)
     assert error.max() <= (0 if max_downscale == 1 else 1)
     assert (error > 0).mean() < 1e-3

@@ -32,8 +32,8 @@ def test_weights_are_the_paper_s_and_the_commonly_used():
     lagrange_weights(TrainConfig(), 8), 0.0015625 * 2.0 ** np.arange(8)
   )
   common = [2.40, 4.58, 8.73, 16.64, 31.73, 60.50, 115.37, 220.00]
-  found = lagrange_weights(TrainConfig(distortion="ms_ssim"), 8)
-  np.testing.assert_allclose(found, common, atol=0.006)
+  actual = lagrange_weights(TrainConfig(distortion="ms_ssim"), 8)
+  np.testing.assert_allclose(actual, common, atol=0.006)
 
 
 def test_levels_count_alike_unless_they_are_balanced():

@@ -31,12 +31,12 @@ def test_value_gradient_and_what_is_kept_are_those_of_the_plain_sum():
     return values.sum(), kept
 
   args = {"w": w, "b": b}
-  found, expected = (
+  actual, expected = (
     jax.jit(jax.value_and_grad(lambda a, f=f: f(a)[0] ** 2))(args)
     for f in (in_turn, plain)
   )
   close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5)  # noqa: E731
-  jax.tree.map(close, found, expected)
+  jax.tree.map(close, actual, expected)
   jax.tree.map(close, jax.jit(in_turn)(args), plain(args))
 
 

@@ -42,9 +42,9 @@ def test_a_narrow_model_goes_on_inside_a_wide_one(wide):
   old = _jostled(_NARROW)
   params = merge(init_params(wide, 3), old)
   expected, bits_z, old_out = _pass(_NARROW, old)
-  found, wide_z, out = _pass(wide, params)
+  x_hat, wide_z, out = _pass(wide, params)
   scale = np.abs(expected).max()
-  np.testing.assert_allclose(found, expected, atol=1e-3 * scale)
+  np.testing.assert_allclose(x_hat, expected, atol=1e-3 * scale)
   if wide.M > _NARROW.M:
     assert out.bits_y > old_out.bits_y
   if wide.N > _NARROW.N:
