@@ -313,8 +313,16 @@ def default_config_dict():
   ).lock()
 
 
-def from_dict(values: dict[str, Any], cls: type = ExperimentConfig):
-  """Builds `cls` from nested dicts; an unknown key is a ValueError."""
+def from_dict(
+  values: dict[str, Any], cls: type = ExperimentConfig, default: Any = None
+):
+  """Builds `cls` from nested dicts; an unknown key is a ValueError.
+
+  Args:
+    values: by key; keys that are left out keep their defaults.
+    cls: one of the dataclasses of this package.
+    default: an instance that has the defaults; those of `cls` if None.
+  """
   fields = {field.name: field for field in dataclasses.fields(cls)}
   hints = typing.get_type_hints(cls)
   unknown = sorted(set(values) - set(fields))
@@ -325,18 +333,17 @@ def from_dict(values: dict[str, Any], cls: type = ExperimentConfig):
     )
   kwargs = {}
   for name, value in values.items():
-    if dataclasses.is_dataclass(hints[name]):
-      value = from_dict(dict(value), hints[name])
-    elif hints[name] is float and isinstance(value, int):
+    kind = hints[name]
+    if dataclasses.is_dataclass(kind):
+      value = from_dict(dict(value), kind, fields[name].default)
+    elif kind is float and isinstance(value, int):
       value = float(value)
-    if not dataclasses.is_dataclass(hints[name]) and not isinstance(
-      value, hints[name]
-    ):
+    if not isinstance(value, kind):
       raise ValueError(
-        f"config key {name!r} takes a {hints[name].__name__}, got {value!r}."
+        f"config key {name!r} takes a {kind.__name__}, got {value!r}."
       )
     kwargs[name] = value
-  return cls(**kwargs)
+  return dataclasses.replace(default, **kwargs) if default else cls(**kwargs)
 
 
 def from_config_dict(config) -> ExperimentConfig:

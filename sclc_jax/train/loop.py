@@ -54,8 +54,7 @@ def train(
 
   Args:
     config: of the experiment; must equal that of a run being resumed.
-    workdir: checkpoints, best, log.csv, validation.csv and tensorboard go into
-      it.
+    workdir: of checkpoints, best, log.csv, validation.csv and tensorboard.
     batches: gives the uint8 [B, crop, crop, 3] batches from a step on, or what
       `resident` makes them from.
     stop_at: saves and ends at this step (counted over all stages), or at the

@@ -1,11 +1,11 @@
 """The parameters that a model starts from, where another's are known.
 
-A wide model takes a narrower one's: the narrow model goes on inside the wide
-one. What is added reads all, but nothing that was there reads what is added,
-until training finds a use for it: at the start the images are the narrow
-model's, and the channels that are added to y and z cost a little rate. The idea
-is Net2Net's (Chen et al. 2016, arXiv 1511.05641), whose new channels are
-copies; here they are the next bands of the wavelet start.
+A wide model takes a narrower one's by Net2Wider (Chen et al. 2016, arXiv
+1511.05641): the narrow model goes on inside the wide one. What is added reads
+all, but nothing that was there reads what is added, until training finds a use
+for it: at the start the images are the narrow model's, and the channels that
+are added to y and z cost a little rate. The paper's new channels are copies;
+these are the next bands of the wavelet start.
 """
 
 from __future__ import annotations

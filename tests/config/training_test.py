@@ -98,3 +98,10 @@ def test_without_a_selector_in_the_model_none_is_built():
     model={"selective": False},
   )  # fmt: skip
   assert not any(stage_model(config, stage).selective for stage in STAGES)
+
+
+def test_keys_that_are_left_out_keep_the_defaults_of_their_stage():
+  config = _config({"base": 1, "decoder": 1})
+  assert config.stages.decoder.rounding == "coded"
+  assert config.stages.decoder.mask == "inference"
+  assert config.stages.base.rounding == "noise"
