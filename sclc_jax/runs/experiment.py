@@ -140,8 +140,8 @@ def make_validator(config: ExperimentConfig):
   """
   if not config.train.validate_every:
     return None
-  from sclc_jax.evaluation import measure as ev
   from sclc_jax.codec.codec import Codec
+  from sclc_jax.evaluation import measure as ev
   from sclc_jax.export.freeze import freeze
   from sclc_jax.images import find_images
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sclc_jax.evaluation import measure as ev
-from sclc_jax.runs import experiment
 from sclc_jax.config import ExperimentConfig
+from sclc_jax.evaluation import measure as ev
 from sclc_jax.evaluation.curves import METRICS
 from sclc_jax.metrics import bd_rate
+from sclc_jax.runs import experiment
 
 
 def load_sweep(
@@ -48,9 +48,9 @@ def run_point(
     ValueError: SIGTERM has ended the training before its last step.
   """
   from sclc_jax.codec.codec import Codec
+  from sclc_jax.codec.model.model_file import save_model
   from sclc_jax.export.freeze import freeze
   from sclc_jax.images import find_images
-  from sclc_jax.codec.model.model_file import save_model
   from sclc_jax.train.stages import stages
 
   workdir = pathlib.Path(workdir)

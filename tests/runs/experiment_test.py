@@ -7,9 +7,9 @@ import skimage.data
 from flax.traverse_util import flatten_dict
 from PIL import Image
 
-from sclc_jax.export.freeze import freeze
 from sclc_jax.codec.model.model_file import save_model
 from sclc_jax.config import from_dict
+from sclc_jax.export.freeze import freeze
 from sclc_jax.runs.experiment import initial_params, load_checkpoint, run
 from sclc_jax.train.stages import stages
 from sclc_jax.train.step import new_state

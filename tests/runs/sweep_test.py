@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from sclc_jax import cli, load_codec
-from sclc_jax.runs import experiment
-from sclc_jax.runs import sweep
+from sclc_jax.runs import experiment, sweep
 
 pytestmark = pytest.mark.usefixtures("compile_anew")
 
