@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sclc_jax.nn.conv import conv
+from sclc_jax.nn.initial import start, xavier, zeros
 from sclc_jax.nn.transforms import Conv, gaussian_inits, leaky_relu
 
 _WINDOW = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
@@ -63,11 +64,8 @@ class ContextModel(nn.Module):
     """
     taps = TAPS[self.order]
     shape = (len(taps), self.M, 2 * self.M)
-    init = nn.initializers.variance_scaling(
-      1.0, "fan_avg", "uniform", in_axis=(0, 1), out_axis=2
-    )
-    masked = self.param("masked", init, shape).astype(y_hat.dtype)
-    bias = self.param("bias", nn.initializers.zeros, (2 * self.M,))
+    masked = self.param("masked", start(xavier), shape).astype(y_hat.dtype)
+    bias = self.param("bias", start(zeros), (2 * self.M,))
     at = np.array(taps) + 2
     kernel = jnp.zeros((5, 5, *shape[1:]), y_hat.dtype)
     kernel = kernel.at[at[:, 0], at[:, 1]].set(masked)

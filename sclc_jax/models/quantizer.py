@@ -5,23 +5,20 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sclc_jax.nn.bounds import lower_bound
+from sclc_jax.nn.initial import Draw, constant, start
 
 MIN_STEP = 1e-5
 
 
-def table_init(kind: str, factor: float):
-  """Initialiser of a table [L, M]: ones, or `factor` more a level down."""
-
-  def init(rng, shape):
-    del rng
-    if kind == "ones":
-      return jnp.ones(shape)
-    below = jnp.arange(shape[0])[::-1, None]  # levels below the top
-    return jnp.broadcast_to(factor**below, shape).astype(jnp.float32)
-
-  return init
+def table_init(kind: str, factor: float) -> Draw:
+  """How a table [L, M] starts: ones, or `factor` more a level down."""
+  if kind == "ones":
+    return constant(1.0)
+  # The last level is the top one.
+  return lambda rng, shape: factor ** np.arange(shape[0])[::-1, None]
 
 
 class AdaptiveQuantizer(nn.Module):
@@ -40,7 +37,7 @@ class AdaptiveQuantizer(nn.Module):
   def setup(self):
     shape = (self.levels, self.M)
     # High-rate theory: the best QV goes with lmbda ** -1/2.
-    init = table_init(self.start, 2.0**0.5)
+    init = start(table_init(self.start, 2.0**0.5))
     self.qv = self.param("qv", init, shape)
     if self.inverse == "separate":
       self.iqv = self.param("iqv", init, shape)

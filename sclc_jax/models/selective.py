@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from sclc_jax.models.quantizer import table_init
 from sclc_jax.nn.bounds import lower_bound, safe_power, straight_through
+from sclc_jax.nn.initial import constant, start, xavier, zeros
 from sclc_jax.nn.transforms import Conv
 
 
@@ -29,15 +30,14 @@ class Selector(nn.Module):
   curve: str = "channel"
 
   def setup(self):
-    bias_init = nn.initializers.constant(self.bias)
     # With a random kernel important elements are dropped from the first step.
-    kernel_init = nn.initializers.xavier_uniform()
-    if self.start == "geometric":
-      kernel_init = nn.initializers.zeros
-    self.head = Conv(self.M, 1, kernel_init=kernel_init, bias_init=bias_init)
+    kernel_init = zeros if self.start == "geometric" else xavier
+    self.head = Conv(
+      self.M, 1, kernel_init=kernel_init, bias_init=constant(self.bias)
+    )
     if self.curve != "none":
       width = self.M if self.curve == "channel" else 1
-      init = table_init(self.start, 2.0**0.25)
+      init = start(table_init(self.start, 2.0**0.25))
       self.gamma = self.param("gamma", init, (self.levels, width))
 
   def importance(self, features: jax.Array) -> jax.Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 
 import flax.linen as nn
@@ -16,6 +15,7 @@ from sclc_jax.models.mean_scale import MeanScale
 from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_tables
 from sclc_jax.models.selective import Selector, draw_mask, select
 from sclc_jax.nn.bounds import straight_through
+from sclc_jax.nn.initial import initial_params, initial_shapes
 from sclc_jax.nn.likelihoods import ScaleMixture, normal_likelihood, to_bits
 
 
@@ -287,11 +287,18 @@ def _uniform(keys: jax.Array, stream: int | jax.Array, shape: tuple[int, ...]):
 
 def init_params(config: ModelConfig, seed: int):
   """Fresh float32 parameters of the model, a pure function of the seed."""
-  return _init(config, jax.random.key(seed))
+  return initial_params(VariableRate(config), seed, *_example())
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _init(config: ModelConfig, key: jax.Array):
-  x = jnp.zeros((1, 64, 64, 3))
-  level = jnp.zeros(1, jnp.int32)
-  return VariableRate(config).init(key, x, level, key[None])["params"]
+def params_shapes(config: ModelConfig):
+  """Shapes of the model's parameters, as of `jax.eval_shape`."""
+  return initial_shapes(VariableRate(config), *_example())
+
+
+def _example() -> tuple[jax.ShapeDtypeStruct, ...]:
+  """What `VariableRate.__call__` takes, as shapes."""
+  return (
+    jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32),
+    jax.ShapeDtypeStruct((1,), jnp.int32),
+    jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1)),
+  )

@@ -7,8 +7,10 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sclc_jax.nn.bounds import lower_bound
+from sclc_jax.nn.initial import start
 
 _OFFSET = 2.0**-18
 _PEDESTAL = _OFFSET**2
@@ -57,8 +59,8 @@ def _backward(inverse, residuals, ct):
 normalise.defvjp(_forward, _backward)
 
 
-def _to_parameter(value: jax.Array) -> jax.Array:
-  return jnp.sqrt(jnp.maximum(value + _PEDESTAL, _PEDESTAL))
+def _to_parameter(value: np.ndarray) -> np.ndarray:
+  return np.sqrt(np.maximum(value + _PEDESTAL, _PEDESTAL))
 
 
 class GDN(nn.Module):
@@ -76,11 +78,16 @@ class GDN(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """[..., C] to [..., C]."""
     channels = x.shape[-1]
+    diagonal = self.gamma_init
     beta = self.param(
-      "beta", lambda _: _to_parameter(jnp.ones((channels,), jnp.float32))
+      "beta",
+      start(lambda rng, shape: _to_parameter(np.ones(shape))),
+      (channels,),
     )
     gamma = self.param(
-      "gamma", lambda _: _to_parameter(self.gamma_init * jnp.eye(channels))
+      "gamma",
+      start(lambda rng, shape: _to_parameter(diagonal * np.eye(*shape))),
+      (channels, channels),
     )
     beta = lower_bound(beta, (_MIN_BETA + _PEDESTAL) ** 0.5) ** 2 - _PEDESTAL
     gamma = lower_bound(gamma, _OFFSET) ** 2 - _PEDESTAL

@@ -11,8 +11,10 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sclc_jax.nn.bounds import lower_bound
+from sclc_jax.nn.initial import constant, start, uniform, zeros
 
 SCALE_MIN = 0.11
 LIKELIHOOD_MIN = 1e-9
@@ -60,10 +62,10 @@ class ScaleMixture(nn.Module):
 
   def setup(self):
     shape = (self.components,)
-    self.logits = self.param("logits", nn.initializers.zeros, shape)
+    self.logits = self.param("logits", start(zeros), shape)
     self.log_multiples = self.param(
       "log_multiples",
-      lambda rng, shape: jnp.linspace(-0.5, 0.5, *shape),
+      start(lambda rng, shape: np.linspace(-0.5, 0.5, *shape)),
       shape,
     )
 
@@ -110,19 +112,14 @@ class EntropyBottleneck(nn.Module):
     widths = (1, *self.filters, 1)
     layers = []
     for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:])):
-      start = matrix_start(self.init_scale, outputs, len(widths) - 1)
+      value = matrix_start(self.init_scale, outputs, len(widths) - 1)
       shape = (self.channels, outputs, inputs)
-      matrix = self.param(f"matrix_{i}", nn.initializers.constant(start), shape)
-      bias = self.param(
-        f"bias_{i}",
-        lambda rng, shape: jax.random.uniform(rng, shape) - 0.5,
-        (self.channels, outputs, 1),
-      )
+      matrix = self.param(f"matrix_{i}", start(constant(value)), shape)
+      shape = (self.channels, outputs, 1)
+      bias = self.param(f"bias_{i}", start(uniform(0.5)), shape)
       factor = None
       if i < len(self.filters):
-        factor = self.param(
-          f"factor_{i}", nn.initializers.zeros, (self.channels, outputs, 1)
-        )
+        factor = self.param(f"factor_{i}", start(zeros), shape)
       layers.append((matrix, bias, factor))
     self.layers = layers
 

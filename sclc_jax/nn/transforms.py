@@ -6,17 +6,16 @@ Widths N and M as in arXiv 1802.01436, figure 4. All take and give
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sclc_jax.nn import wavelet
 from sclc_jax.nn.conv import add_bias, conv, conv_down, conv_up
 from sclc_jax.nn.gdn import GDN
+from sclc_jax.nn.initial import Draw, start, xavier, zeros
 
-_xavier = nn.initializers.xavier_uniform()
 # The leaky ReLU's slope, 13 / 2 ** 6, is near TensorFlow's 0.2 and exact in
 # the integers of the control path.
 LEAK_FACTOR, LEAK_BITS = 13, 6
@@ -34,44 +33,44 @@ class Conv(nn.Module):
     features: output channels.
     size: kernel height and width.
     resize: `same`, `down` (stride 2) or `up` (transposed, stride 2).
-    kernel_init: initialiser of [size, size, I, features].
-    bias_init: initialiser of [features].
+    kernel_init: starts [size, size, I, features].
+    bias_init: starts [features].
   """
 
   features: int
   size: int = 5
   resize: str = "same"
-  kernel_init: Any = _xavier
-  bias_init: Any = nn.initializers.zeros
+  kernel_init: Draw = xavier
+  bias_init: Draw = zeros
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = (self.size, self.size, x.shape[-1], self.features)
-    kernel = self.param("kernel", self.kernel_init, shape)
-    bias = self.param("bias", self.bias_init, (self.features,))
+    kernel = self.param("kernel", start(self.kernel_init), shape)
+    bias = self.param("bias", start(self.bias_init), (self.features,))
     op = {"same": conv, "down": conv_down, "up": conv_up}[self.resize]
     return add_bias(op(x, kernel.astype(x.dtype)), bias.astype(x.dtype))
 
 
-def _analysis_kernel(init: str, N: int, M: int, stage: int):
+def _analysis_kernel(init: str, N: int, M: int, stage: int) -> Draw:
   if init == "xavier":
-    return _xavier
+    return xavier
 
-  def kernel(rng, shape, dtype=jnp.float32):
+  def kernel(rng, shape):
     fixed = wavelet.cascade(N, M)[0][stage]
-    return wavelet.add_noise(fixed, _xavier(rng, shape, dtype))
+    return wavelet.add_noise(fixed, xavier(rng, shape))
 
   return kernel
 
 
-def _synthesis_kernel(init: str, N: int, M: int, stage: int):
+def _synthesis_kernel(init: str, N: int, M: int, stage: int) -> Draw:
   if init == "xavier":
-    return _xavier
+    return xavier
 
-  def kernel(rng, shape, dtype=jnp.float32):
+  def kernel(rng, shape):
     fixed = wavelet.cascade(N, M)[0][stage].swapaxes(2, 3)
     fixed = fixed / wavelet.GAINS[stage] ** 2
-    return wavelet.add_noise(fixed, _xavier(rng, shape, dtype))
+    return wavelet.add_noise(fixed, xavier(rng, shape))
 
   return kernel
 
@@ -115,10 +114,10 @@ class Synthesis(nn.Module):
     return y
 
 
-def _magnitudes_only(rng, shape, dtype=jnp.float32) -> jax.Array:
+def _magnitudes_only(rng, shape) -> np.ndarray:
   """Kernel on (|y|, y): Xavier's for |y|, zero for y."""
   half = (*shape[:2], shape[2] // 2, shape[3])
-  return jnp.concatenate([_xavier(rng, half, dtype), jnp.zeros(half, dtype)], 2)
+  return np.concatenate([xavier(rng, half), np.zeros(half)], 2)
 
 
 class HyperAnalysis(nn.Module):
@@ -136,7 +135,7 @@ class HyperAnalysis(nn.Module):
   @nn.compact
   def __call__(self, y: jax.Array) -> jax.Array:
     activate = nn.relu if self.reads == "magnitude" else leaky_relu
-    kernel_init = _xavier
+    kernel_init = xavier
     if self.reads == "magnitude":
       y = jnp.abs(y)
     elif self.reads == "both":
@@ -162,8 +161,8 @@ class HyperSynthesis(nn.Module):
 
   widths: tuple[int, int, int]
   signed: bool = False
-  kernel_init: Any = _xavier
-  bias_init: Any = nn.initializers.zeros
+  kernel_init: Draw = xavier
+  bias_init: Draw = zeros
 
   @nn.compact
   def __call__(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -180,31 +179,28 @@ class HyperSynthesis(nn.Module):
     return out if self.signed else nn.relu(out), features
 
 
-def scale_bias(start: str, N: int, M: int) -> Any:
+def scale_bias(init: str, N: int, M: int) -> Draw:
   """Initial bias of a layer that gives scales [M]: what y is expected to be."""
-
-  def bias(rng, shape, dtype=jnp.float32):
-    del rng, shape
-    if start == "xavier":
-      return jnp.zeros(M, dtype)
-    return jnp.asarray(wavelet.cascade(N, M)[1], dtype)
-
-  return bias
+  if init == "xavier":
+    return zeros
+  return lambda rng, shape: wavelet.cascade(N, M)[1]
 
 
-def gaussian_inits(start: str, N: int, M: int) -> tuple[Any, Any]:
+def gaussian_inits(init: str, N: int, M: int) -> tuple[Draw, Draw]:
   """Kernel and bias initialisers of a layer that gives means, then scales.
 
   Under the wavelet start the means' kernel is zero, and the scales start as
   those of `scale_bias`.
   """
 
-  def kernel(rng, shape, dtype=jnp.float32):
-    drawn = _xavier(rng, shape, dtype)
-    return drawn if start == "xavier" else drawn.at[..., :M].set(0)
+  def kernel(rng, shape):
+    drawn = xavier(rng, shape)
+    if init != "xavier":
+      drawn[..., :M] = 0
+    return drawn
 
-  def bias(rng, shape, dtype=jnp.float32):
-    scales = scale_bias(start, N, M)(rng, (M,), dtype)
-    return jnp.concatenate([jnp.zeros(M, dtype), scales])
+  def bias(rng, shape):
+    scales = scale_bias(init, N, M)(rng, (M,))
+    return np.concatenate([np.zeros(M), scales])
 
   return kernel, bias

@@ -17,7 +17,11 @@ import jax.numpy as jnp
 import optax
 
 from sclc_jax.config import STAGES, ExperimentConfig, stage_model
-from sclc_jax.models.variable_rate import VariableRate, init_params
+from sclc_jax.models.variable_rate import (
+  VariableRate,
+  init_params,
+  params_shapes,
+)
 from sclc_jax.train import parallel
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.loss import (
@@ -38,6 +42,14 @@ def new_state(
   """State at a stage's start: known parameters kept, moments fresh."""
   fresh = init_params(stage_model(config, stage.name), config.seed)
   params = fresh if params is None else merge(fresh, params)
+  return _state_of(params, config=config, stage=stage)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "stage"))
+def _state_of(
+  params: Any, config: ExperimentConfig, stage: Stage
+) -> dict[str, Any]:
+  """Compiled whole: one program is compiled sooner than one for each shape."""
   state = {
     "params": params,
     "opt_state": optimizer(config, stage).init(split(config, stage, params)[0]),
@@ -52,7 +64,10 @@ def restore_state(
   checkpoints: Checkpoints, step: int, config: ExperimentConfig, stage: Stage
 ) -> dict[str, Any]:
   """The state that a run of `config` saved at `step`, which is of `stage`."""
-  target = jax.eval_shape(lambda: new_state(config, stage, None))
+  target = jax.eval_shape(
+    functools.partial(_state_of, config=config, stage=stage),
+    params_shapes(stage_model(config, stage.name)),
+  )
   return checkpoints.restore(step, target)[0]
 
 

@@ -7,6 +7,7 @@ from scipy import stats
 
 from sclc_jax.nn.bounds import lower_bound, safe_power
 from sclc_jax.nn.gdn import GDN, normalise
+from sclc_jax.nn.initial import initial_params
 from sclc_jax.nn.likelihoods import (
   EntropyBottleneck,
   ScaleMixture,
@@ -20,7 +21,7 @@ from sclc_jax.nn.wavelet import cascade
 def test_gdn_starts_as_the_papers_formula(inverse):
   x = np.random.default_rng(0).normal(size=(2, 3, 3, 5)).astype(np.float32)
   layer = GDN(inverse=inverse)
-  params = layer.init(jax.random.key(0), x)
+  params = {"params": initial_params(layer, 0, x)}
   root = np.sqrt(1 + 0.1 * x**2)
   expected = x * root if inverse else x / root
   np.testing.assert_allclose(layer.apply(params, x), expected, rtol=1e-5)
@@ -32,7 +33,7 @@ def test_gdn_equals_tfcs_layer(inverse):
   x = np.random.default_rng(0).normal(size=(2, 3, 3, 5)).astype(np.float32)
   theirs = tfc.GDN(inverse=inverse, alpha_parameter=2, epsilon_parameter=0.5)
   layer = GDN(inverse=inverse)
-  ours = layer.apply(layer.init(jax.random.key(0), x), x)
+  ours = layer.apply({"params": initial_params(layer, 0, x)}, x)
   np.testing.assert_allclose(ours, theirs(x).numpy(), rtol=1e-5)
 
 
@@ -110,7 +111,7 @@ def test_mixture_learns_a_shape_that_no_normal_has():
     likelihood = ScaleMixture().apply({"params": params}, y, jnp.exp(width))
     return -jnp.log2(likelihood).mean()
 
-  params = ScaleMixture().init(jax.random.key(0), y, 1.0)["params"]
+  params = initial_params(ScaleMixture(), 0, y, 1.0)
   args = params, jnp.log(3.0)
   step = jax.jit(jax.grad(bits, argnums=(0, 1)))
   for _ in range(300):
@@ -123,7 +124,7 @@ def test_mixture_learns_a_shape_that_no_normal_has():
 def test_masses_of_the_entropy_bottleneck_sum_to_one():
   layer = EntropyBottleneck(4)
   z = jnp.broadcast_to(jnp.arange(-500.0, 501.0)[:, None], (1001, 4))
-  params = layer.init(jax.random.key(0), z)
+  params = {"params": initial_params(layer, 0, z)}
   np.testing.assert_allclose(layer.apply(params, z).sum(0), 1, atol=1e-3)
 
 
@@ -174,7 +175,7 @@ def test_bands_that_are_kept_hold_a_photo(photo, most):
 def test_hyper_analysis_of_both_starts_from_magnitudes_and_learns_signs():
   y = jax.random.normal(jax.random.key(1), (1, 8, 8, 5))
   layer = HyperAnalysis(4, "both")
-  params = layer.init(jax.random.key(0), y)
+  params = {"params": initial_params(layer, 0, y)}
   np.testing.assert_array_equal(layer.apply(params, y), layer.apply(params, -y))
   gradient = jax.grad(lambda p: (layer.apply(p, y) ** 2).sum())(params)
   signs = gradient["params"]["conv_0"]["kernel"][:, :, 5:]
