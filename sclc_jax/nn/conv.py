@@ -67,21 +67,24 @@ def _kernel_gradient_phases(x, kernel, ct):
   XLA:CPU; with fewer than 8 of these it is up to a half slower. As the sum is
   over rows too, rows stand in.
   """
-  gradient = jnp.zeros_like(kernel)
   rows = ct.shape[1]
   window = _deal_rows(ct, rows, 0)
-  for p in (0, 1):
-    for q in (0, 1):
-      phase = jnp.pad(x[:, p::2, q::2], ((0, 0), (p, 1), (q, 1), (0, 0)))
-      taps = lax.conv_general_dilated(
-        _deal_rows(phase, rows, 1 + p),
-        window,
-        (1, 1),
-        "VALID",
-        dimension_numbers=("CHWN", "IHWO", "HWNC"),
-      )
-      gradient = gradient.at[1 - p :: 2, 1 - q :: 2].set(taps)
-  return gradient
+
+  def taps(p, q):  # [1, 3, 3, I O], the last of a parity 0 being zero
+    phase = jnp.pad(x[:, p::2, q::2], ((0, 0), (p, 1), (q, 1), (0, 0)))
+    gradient = lax.conv_general_dilated(
+      _deal_rows(phase, rows, 1 + p),
+      window,
+      (1, 1),
+      "VALID",
+      dimension_numbers=("CHWN", "IHWO", "HWNC"),
+    )
+    padding = ((0, 1 - p), (0, 1 - q), (0, 0), (0, 0))
+    return jnp.pad(gradient, padding).reshape(1, 3, 3, -1)
+
+  # Parity p's tap i is the kernel's 2i + 1 - p.
+  phases = [[taps(p, q) for q in (1, 0)] for p in (1, 0)]
+  return _interleave(phases)[0, :5, :5].reshape(kernel.shape)
 
 
 @jax.custom_vjp

@@ -133,8 +133,8 @@ class EntropyBottleneck(nn.Module):
   def __call__(self, z: jax.Array) -> jax.Array:
     """Likelihood of each element of z [..., C], in [0, 1]."""
     columns = jnp.moveaxis(z, -1, 0).reshape(self.channels, 1, -1)
-    lower = self._logits(columns - 0.5)
-    upper = self._logits(columns + 0.5)
+    ends = jnp.concatenate([columns - 0.5, columns + 0.5], -1)
+    lower, upper = jnp.split(self._logits(ends), 2, -1)
     # Computed in the tail on the element's own side, where it is precise.
     sign = jax.lax.stop_gradient(-jnp.sign(lower + upper))
     mass = jnp.abs(jax.nn.sigmoid(sign * upper) - jax.nn.sigmoid(sign * lower))

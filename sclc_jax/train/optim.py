@@ -79,13 +79,15 @@ def optimizer(
   of QV, IQV and gamma, which are factors and differ tenfold between levels, are
   relative to their size. SOAP is for kernels; all else keeps Adam.
   """
-  adam = kernels = optax.scale_by_adam()
+  # On one long vector; a program of some operations a parameter takes longer
+  # to compile.
+  scaling = adam = optax.flatten(optax.scale_by_adam())
   if config.optim.method == "soap":
     kernels = scale_by_soap(every=config.optim.soap_every)
-  scaling = optax.multi_transform(
-    {"kernel": kernels, "other": adam},
-    _by_path(lambda path, _: "kernel" if path[-1] == "kernel" else "other"),
-  )
+    scaling = optax.multi_transform(
+      {"kernel": kernels, "other": adam},
+      _by_path(lambda path, _: "kernel" if path[-1] == "kernel" else "other"),
+    )
   chain = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
   factor = config.optim.added_lr_factor
   if factor != 1.0:
