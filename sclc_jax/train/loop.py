@@ -6,6 +6,7 @@ resumed run continues as an unbroken one would have.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import signal
@@ -235,18 +236,22 @@ def _run_stage(
   state = parallel.replicate(state)
   indices = parallel.shard(np.asarray(run.examples, np.int32))
   per_device = np.ones(jax.local_device_count(), np.int32)
+  compiled = set()  # for which numbers of steps the update is
   while step < until and not reports.stopping:
     # The grid of calls does not depend on where a run starts, nor do its bits.
     end = min((step // grid + 1) * grid, stage.stop)
     batches = np.stack([next(run.stream) for _ in range(step, end)])
-    state, sums = update(
-      state,
-      run.data,
-      parallel.shard(batches, 1),
-      step * per_device,
-      indices,
-      int(run.stop.asked) * per_device,
-    )
+    new = end - step not in compiled
+    with _compiling(run.bar, stage) if new else contextlib.nullcontext():
+      state, sums = update(
+        state,
+        run.data,
+        parallel.shard(batches, 1),
+        step * per_device,
+        indices,
+        int(run.stop.asked) * per_device,
+      )
+    compiled.add(end - step)
     reports.add(sums, end - step)
     step = end
     if step % settings.log_every == 0 or step >= until:
@@ -257,6 +262,14 @@ def _run_stage(
   host = run.save(step, state)
   run.stop.asked = run.stop.asked or reports.stopping
   return host, step
+
+
+@contextlib.contextmanager
+def _compiling(bar: tqdm.tqdm, stage: Stage) -> Iterator[None]:
+  """Says so on the bar, whose estimate of the time left does not count it."""
+  bar.set_postfix_str(f"{stage.name}: compiling")
+  yield
+  bar.unpause()  # as if no time had passed since the bar last moved
 
 
 class _Reports:

@@ -1,11 +1,14 @@
 import csv
 import dataclasses
 import functools
+import io
+import time
 
 import jax
 import numpy as np
 import pytest
 import skimage.data
+import tqdm
 from runs import batches as _batches
 from runs import final as _final
 
@@ -13,7 +16,7 @@ from sclc_jax.config import STAGES, from_dict
 from sclc_jax.train import device_data, optim, step, sums
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.data import make_batches, open_folder
-from sclc_jax.train.loop import train
+from sclc_jax.train.loop import _compiling, train
 from sclc_jax.train.optim import optimizer
 from sclc_jax.train.stages import stages
 from sclc_jax.train.step import (
@@ -353,3 +356,16 @@ def test_folder_without_images_is_an_error(tmp_path):
     open_folder(tmp_path, 64)
   with pytest.raises(ValueError, match="not a folder"):
     open_folder(tmp_path / "missing", 64)
+
+
+def test_the_bar_says_compiling_and_estimates_without_it(tmp_path, capsys):
+  stage = stages(_CONFIG)[0]
+  bar = tqdm.tqdm(total=10, file=io.StringIO())
+  with _compiling(bar, stage):
+    assert "base: compiling" in str(bar)
+    time.sleep(0.5)
+  assert bar.format_dict["elapsed"] < 0.3
+  train(_CONFIG, tmp_path, _batches, stop_at=4)
+  shown = capsys.readouterr().err
+  assert "base: compiling" in shown
+  assert "quantization: compiling" in shown
