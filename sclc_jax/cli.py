@@ -78,8 +78,10 @@ def _set_up(args) -> None:
       check_device(device)
 
 
-# Commands that compile the transforms anew for every size of image.
-_CACHED = frozenset(("compress", "decompress", "demo", "evaluate", "inspect"))
+# Commands that compile: transforms for every size of image, or training steps.
+_CACHED = frozenset(
+  ("compress", "decompress", "demo", "evaluate", "inspect", "train", "sweep")
+)
 
 
 def _keep_compilations() -> None:

@@ -1,6 +1,9 @@
 import csv
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,6 +32,19 @@ def _error(capsys) -> str:
   assert len(lines) == 1 and lines[0].startswith("sclc ")
   assert ": error: " in lines[0]
   return lines[0]
+
+
+@pytest.mark.parametrize(
+  "words", ["train --config none.py --workdir w", "sweep none.py --list"]
+)
+def test_training_commands_keep_what_they_compile(tmp_path, words):
+  env = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+  env |= {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+  code = "import os, sys; from sclc_jax.cli import main; main(sys.argv[1:]); "
+  code += "print(os.environ['JAX_COMPILATION_CACHE_DIR'])"
+  command = [sys.executable, "-c", code, *words.split()]
+  done = subprocess.run(command, capture_output=True, text=True, env=env)
+  assert done.stdout.startswith(str(tmp_path / "cache" / "sclc_jax"))
 
 
 def test_photo_to_file_to_photo(folder, capsys):

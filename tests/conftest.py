@@ -50,10 +50,7 @@ def compile_as_users_do(compile_quickly) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def compile_anew(compile_quickly) -> Iterator[None]:
-  """Reads no stored program; for training steps, which are large.
-
-  With JAX 0.12, reading one back on a CPU once ended in a segmentation fault.
-  """
+  """Stores no program; for training steps, hardly two of which are alike."""
   jax.config.update("jax_enable_compilation_cache", False)
   compilation_cache.reset_cache()
   yield

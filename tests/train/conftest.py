@@ -13,8 +13,8 @@ def anew(compile_anew) -> None:
 def forget_programs(compile_anew) -> None:
   """Drops what earlier modules compiled.
 
-  JAX 0.12 once ended in a segmentation fault as it compiled after hundreds of
-  tests in one process; each program keeps memory mapped, of which Linux limits
-  the number.
+  JAX 0.12 once ended in a segmentation fault after hundreds of tests in one
+  process. The step of a stage keeps 1,200 pieces of memory mapped for its code,
+  whether it was compiled or read back, and Linux allows 65,530 a process.
   """
   jax.clear_caches()
