@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import functools
 import io
+import signal
 import time
 
 import jax
@@ -59,18 +60,38 @@ def test_all_stages_run_and_every_step_is_logged(unbroken):
   assert all(row["skipped"] == "0" for row in rows)
 
 
+def _assert_resumes_as_unbroken(workdir, unbroken) -> None:
+  assert train(_CONFIG, workdir, _batches, quiet=True) == 8
+  (step, state), (_, expected) = (
+    _final(folder, _CONFIG) for folder in (workdir, unbroken)
+  )
+  assert step == 8
+  jax.tree.map(np.testing.assert_array_equal, state, expected)
+  log = (workdir / "log.csv").read_text()
+  assert log == (unbroken / "log.csv").read_text()
+
+
 @pytest.mark.parametrize("stops", [(2,), (3, 4, 7)])
 def test_resumed_run_equals_an_unbroken_one(unbroken, tmp_path, stops):
   for stop in stops:
     assert train(_CONFIG, tmp_path, _batches, stop_at=stop, quiet=True) == stop
-  assert train(_CONFIG, tmp_path, _batches, quiet=True) == 8
-  (step, state), (_, expected) = (
-    _final(workdir, _CONFIG) for workdir in (tmp_path, unbroken)
-  )
-  assert step == 8
-  jax.tree.map(np.testing.assert_array_equal, state, expected)
-  log = (tmp_path / "log.csv").read_text()
-  assert log == (unbroken / "log.csv").read_text()
+  _assert_resumes_as_unbroken(tmp_path, unbroken)
+
+
+def test_sigterm_saves_and_ends_and_the_same_run_resumes_exactly(
+  unbroken, tmp_path
+):
+  def batches(step):
+    for number, batch in enumerate(_batches(step), step):
+      if number == 4:
+        signal.raise_signal(signal.SIGTERM)
+      yield batch
+
+  handler = signal.getsignal(signal.SIGTERM)
+  step = train(_CONFIG, tmp_path, batches, quiet=True)
+  assert signal.getsignal(signal.SIGTERM) == handler
+  assert 4 < step < 8
+  _assert_resumes_as_unbroken(tmp_path, unbroken)
 
 
 def test_a_run_in_its_last_stage_does_not_ask_what_it_started_from(tmp_path):
@@ -341,7 +362,7 @@ def test_a_run_without_finite_updates_stops_and_says_so(tmp_path, broken_loss):
 
 
 def test_a_run_of_another_config_is_refused(unbroken):
-  with pytest.raises(ValueError, match="another config"):
+  with pytest.raises(ValueError, match="another config .seed 0 instead of 1."):
     train(dataclasses.replace(_CONFIG, seed=1), unbroken, _batches, quiet=True)
 
 
