@@ -76,7 +76,9 @@ def register(add: Add) -> None:
   sweep.add_argument("config", help="experiments/sweeps/NAME.py")
   sweep.add_argument("--workdir", default="runs/sweep", help="a folder a point")
   sweep.add_argument("--list", action="store_true", help="only list the points")
-  sweep.add_argument("--index", type=int, help="run only this point")
+  which = sweep.add_mutually_exclusive_group()
+  which.add_argument("--index", type=int, help="run only this point, from 0")
+  which.add_argument("--point", metavar="NAME", help="run only this point")
   sweep.add_argument("--images", help="folder to compare the points on")
   quality_flag(sweep)
   sweep.epilog = _EPILOG
@@ -161,30 +163,45 @@ def photos_to_fit(flag: str, folder: str, quiet: bool) -> Iterator[np.ndarray]:
 
 
 def _sweep(args) -> None:
+  from sclc_jax.images import find_images
   from sclc_jax.runs import sweep
 
   points = sweep.load_sweep(args.config, args.overrides)
-  names = list(points)
   if args.list:
-    for index, name in enumerate(names):
+    for index, name in enumerate(points):
       print(f"{index}\t{name}")
     return
-  if args.index is not None and not 0 <= args.index < len(names):
-    raise ValueError(
-      f"--index must lie in [0, {len(names) - 1}], got {args.index}; --list "
-      "shows the points."
-    )
+  chosen = _chosen_points(args, list(points))
   if not (args.images and pathlib.Path(args.images).is_dir()):
     raise ValueError(
       f"--images {args.images} is not a folder; the points are compared on it."
     )
-  chosen = names if args.index is None else [names[args.index]]
-  for name in chosen:
-    sweep.run_point(
-      points[name],
-      pathlib.Path(args.workdir) / name,
-      args.images,
-      args.quality,
-      args.quiet,
+  paths = find_images(args.images)
+  if not paths:
+    raise ValueError(
+      f"--images {args.images} has no image; give a folder of photographs."
     )
-  print(sweep.summarise(names, args.workdir))
+  wanted = sweep.measurements(points, args.quality, paths)
+  workdir = pathlib.Path(args.workdir)
+  for name in chosen:
+    sweep.run_point(wanted[name], workdir / name, paths, args.quiet)
+  print(sweep.summarise(wanted, workdir))
+
+
+def _chosen_points(args, names: list[str]) -> list[str]:
+  """The points to run: all, or that of --index or --point."""
+  if args.point is not None:
+    if args.point not in names:
+      raise ValueError(
+        f"--point {args.point} is none of {', '.join(names)}; --list shows "
+        "the points."
+      )
+    return [args.point]
+  if args.index is None:
+    return names
+  if not 0 <= args.index < len(names):
+    raise ValueError(
+      f"--index must lie in [0, {len(names) - 1}], got {args.index}; --list "
+      "shows the points."
+    )
+  return [names[args.index]]

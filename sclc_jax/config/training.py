@@ -351,6 +351,18 @@ def from_config_dict(config) -> ExperimentConfig:
   return from_dict(config.to_dict())
 
 
+def differences(old: Any, new: Any, key: str = "") -> list[str]:
+  """Where two configs differ: `KEY OLD instead of NEW` each."""
+  if not dataclasses.is_dataclass(old):
+    return [] if old == new else [f"{key} {old} instead of {new}"]
+  lines = []
+  for field in dataclasses.fields(old):
+    name = f"{key}.{field.name}" if key else field.name
+    pair = (getattr(each, field.name) for each in (old, new))
+    lines += differences(*pair, name)
+  return lines
+
+
 def stage_model(config: ExperimentConfig, stage: str) -> ModelConfig:
   """The model that a stage trains.
 

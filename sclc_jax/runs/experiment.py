@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-import json
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flax import traverse_util
@@ -18,52 +19,51 @@ from sclc_jax.config import (
   ModelConfig,
   Objective,
   belongs,
-  from_config_dict,
   from_dict,
   stage_model,
 )
+from sclc_jax.runs.overrides import override
 
 _EXAMPLE = "see experiments/smoke.py"
+
+
+@contextlib.contextmanager
+def _importing_from(folder: pathlib.Path) -> Iterator[None]:
+  """Modules beside a file can be imported, for as long as it is loaded."""
+  before = set(sys.modules)
+  sys.path.insert(0, str(folder))
+  try:
+    yield
+  finally:
+    sys.path.remove(str(folder))
+    for name in set(sys.modules) - before:  # another folder may have its own
+      file = getattr(sys.modules[name], "__file__", None)
+      if file and folder in pathlib.Path(file).parents:
+        del sys.modules[name]
 
 
 def call_in_file(path: str | os.PathLike, function: str) -> Any:
   """Runs a config file and calls its `get_...` function.
 
+  It can import modules that lie beside it.
+
   Raises:
     ValueError: whatever goes wrong in it, in one sentence.
   """
-  path = pathlib.Path(path)
+  path = pathlib.Path(path).absolute()
   if not path.is_file():
     raise ValueError(f"config {path} is not a file.")
   spec = importlib.util.spec_from_file_location("experiment", path)
   try:
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, function)()
+    with _importing_from(path.parent):
+      module = importlib.util.module_from_spec(spec)
+      spec.loader.exec_module(module)
+      return getattr(module, function)()
   except Exception as error:  # it is the user's program
     raise ValueError(
       f"config {path} cannot be used ({type(error).__name__}: {error}); it "
       f"must be Python with a {function}(), {_EXAMPLE}."
     ) from None
-
-
-def override(config, items: Sequence[str]) -> ExperimentConfig:
-  """Applies `--config.KEY=VALUE` items to a ConfigDict and freezes it."""
-  for item in items:
-    key, equals, value = item.removeprefix("--config.").partition("=")
-    if not (item.startswith("--config.") and equals):
-      raise ValueError(f"unknown argument {item}; overrides are "
-                       "--config.KEY=VALUE.")  # fmt: skip
-    try:
-      old = config
-      for part in key.split("."):
-        old = old[part]
-      new = value if isinstance(old, str) else json.loads(value.lower())
-      config.update_from_flattened_dict({key: new})
-    except (KeyError, TypeError, json.JSONDecodeError, AttributeError) as error:
-      text = " ".join(str(error).split())
-      raise ValueError(f"config override {item}: {text}") from None
-  return from_config_dict(config)
 
 
 def load_config(

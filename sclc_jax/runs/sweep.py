@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import hashlib
+import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sclc_jax.config import ExperimentConfig
+from sclc_jax.config import ExperimentConfig, differences, from_dict
 from sclc_jax.evaluation import measure as ev
 from sclc_jax.evaluation.curves import METRICS
+from sclc_jax.files import write_whole
 from sclc_jax.metrics import bd_rate
 from sclc_jax.runs import experiment
+
+_RECORD = "measured.json"
 
 
 def load_sweep(
@@ -33,95 +39,189 @@ def load_sweep(
   }
 
 
-def run_point(
-  config: ExperimentConfig,
-  workdir: str | os.PathLike,
-  images: str | os.PathLike,
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+  """What the rows of a point were measured with; `measured.json` holds it.
+
+  Attributes:
+    config: of the training.
+    qualities: of the rows.
+    images: checksum of each image file, by its name.
+  """
+
+  config: ExperimentConfig
+  qualities: tuple[float, ...]
+  images: dict[str, str]
+
+  @classmethod
+  def read(cls, workdir: pathlib.Path) -> Measurement | None:
+    """That of a point's folder, None where nothing is measured."""
+    if not all((workdir / name).exists() for name in (_RECORD, "rd.csv")):
+      return None
+    values = json.loads((workdir / _RECORD).read_text())
+    config = from_dict(values["config"])
+    return cls(config, tuple(values["qualities"]), values["images"])
+
+  def write(self, workdir: pathlib.Path, model: bytes) -> None:
+    """Records it, and the fingerprint of the model that was measured."""
+    values = {**dataclasses.asdict(self), "model": model.hex()}
+    write_whole(workdir / _RECORD, json.dumps(values, indent=1).encode())
+
+  def differences(self, other: Measurement) -> list[str]:
+    """What `other` has otherwise, in words."""
+    differing = differences(self.config, other.config)
+    if self.qualities != other.qualities:
+      old, new = (
+        " ".join(f"{quality:g}" for quality in each.qualities)
+        for each in (self, other)
+      )
+      differing.append(f"qualities {old} instead of {new}")
+    names = {
+      name
+      for name in {**self.images, **other.images}
+      if self.images.get(name) != other.images.get(name)
+    }
+    if names:
+      differing.append(f"other images ({min(names)} is one of {len(names)})")
+    return differing
+
+
+def measurements(
+  points: Mapping[str, ExperimentConfig],
   qualities: Sequence[float],
+  paths: Sequence[pathlib.Path],
+) -> dict[str, Measurement]:
+  """What is wanted of each point: rows of these qualities and images."""
+  digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+  images = dict(zip(ev.image_names(paths), digests))
+  qualities = tuple(map(float, qualities))
+  return {
+    name: Measurement(config, qualities, images)
+    for name, config in points.items()
+  }
+
+
+def run_point(
+  wanted: Measurement,
+  workdir: str | os.PathLike,
+  paths: Sequence[pathlib.Path],
   quiet: bool = False,
 ) -> None:
   """Trains a point, or resumes it, and writes model.sclcm and rd.csv.
 
-  A point whose rd.csv exists is left as it is.
+  A point that was measured as wanted is left as it is. One that was measured on
+  other images or qualities is measured again, not trained again.
+
+  Args:
+    wanted: what its rows are to be measured with.
+    workdir: of the point.
+    paths: of the images.
+    quiet: no progress bars.
 
   Raises:
-    ValueError: SIGTERM has ended the training before its last step.
+    ValueError: SIGTERM has ended the training before its last step, or the
+      folder holds a point of another config.
   """
-  import jax
-
   from sclc_jax.codec.codec import Codec
   from sclc_jax.codec.model.model_file import save_model
   from sclc_jax.export.freeze import freeze
-  from sclc_jax.images import find_images
+
+  workdir, config = pathlib.Path(workdir), wanted.config
+  measured = Measurement.read(workdir)
+  if measured == wanted:
+    return
+  if measured is None or measured.config != config:
+    _train(config, workdir, quiet)
+  model = freeze(*experiment.load_checkpoint(workdir))
+  save_model(model, workdir / "model.sclcm")
+  rows = ev.evaluate(Codec(model), paths, wanted.qualities, quiet)
+  (workdir / _RECORD).unlink(missing_ok=True)  # never beside rows of others
+  ev.write_csv(rows, workdir / "rd.csv")
+  wanted.write(workdir, model.fingerprint)
+
+
+def _train(
+  config: ExperimentConfig, workdir: pathlib.Path, quiet: bool
+) -> None:
+  import jax
+
   from sclc_jax.train.stages import stages
 
-  workdir = pathlib.Path(workdir)
-  if (workdir / "rd.csv").exists():
-    return
   step, last = experiment.run(config, workdir, quiet=quiet), stages(config)[-1]
   if step < last.stop:
     raise ValueError(
       f"{workdir} was stopped at step {step} of {last.stop}; the same command "
       "resumes it."
     )
-  model = freeze(*experiment.load_checkpoint(workdir))
-  save_model(model, workdir / "model.sclcm")
-  rows = ev.evaluate(Codec(model), find_images(images), qualities, quiet)
-  ev.write_csv(rows, workdir / "rd.csv")
   # With JAX 0.12 the step of a stage maps 1,200 pieces of memory for its code,
   # and keeps them. Linux allows 65,530 a process: 14 points of four stages.
   jax.clear_caches()
 
 
-def summarise(names: Sequence[str], workdir: str | os.PathLike) -> str:
-  """Compares the points that are done: summary.csv and rd.png.
+def summarise(
+  wanted: Mapping[str, Measurement], workdir: str | os.PathLike
+) -> str:
+  """Compares the points that are measured as wanted: summary.csv and rd.png.
 
   Returns:
-    The table: for each point its BD-rate against the first of `names` (%; less
-    is better; nan where the curves do not overlap, or while the first point is
-    not done), and at its middle quality bpp, PSNR and the selected fraction.
+    The table: for each point its BD-rate against the first of `wanted` (%;
+    less is better; nan where the curves do not overlap, or while the first
+    point is not done), and at its middle quality bpp, PSNR and the selected
+    fraction. Then a line for each point that was measured otherwise.
   """
   from sclc_jax.evaluation.plots import plot_rd
 
   workdir = pathlib.Path(workdir)
-  middles, curves = {}, {}
-  for name in names:
-    path = workdir / name / "rd.csv"
-    if not path.exists():
+  middles, curves, notes = {}, {}, []
+  for name, each in wanted.items():
+    measured = Measurement.read(workdir / name)
+    if measured is None:
       continue
-    with path.open() as file:
-      means = [row for row in csv.DictReader(file) if row["image"] == "MEAN"]
-    curves[name] = tuple(
-      np.array([float(row[key]) for row in means]) for key in ("bpp", "psnr_db")
-    )
-    middle = means[len(means) // 2]
-    middles[name] = {
-      key: float(middle[key])
-      for key in ("quality", "bpp", "psnr_db", "selected_fraction")
-    }
+    if measured != each:
+      differing = "; ".join(measured.differences(each))
+      notes.append(f"left out: {name}, which has {differing}")
+      continue
+    middles[name], curves[name] = _means(workdir / name / "rd.csv")
   if not curves:
-    return "no point is done yet"
-  anchor = curves.get(names[0])
+    return "\n".join(["no point is done yet", *notes])
+  first = next(iter(wanted))
+  if first not in curves:
+    notes.append(f"no BD-rates: the first point, {first}, is not done yet")
   rows = [
     {
       "point": name,
-      "bd_rate_percent": bd_rate(*anchor, *curve) if anchor else float("nan"),
+      "bd_rate_percent": bd_rate(*curves[first], *curve)
+      if first in curves
+      else float("nan"),
       **middles[name],
     }
     for name, curve in curves.items()
   ]
   ev.write_csv(rows, workdir / "summary.csv", list(rows[0]))
   plot_rd(curves, METRICS["psnr_db"], workdir / "rd.png")
+  return "\n".join([*_table(rows), *notes])
+
+
+def _means(path: pathlib.Path) -> tuple[dict[str, float], tuple]:
+  """(the middle quality's row, (bpp, dB) of all) of an rd.csv's means."""
+  with path.open(newline="") as file:
+    means = [row for row in csv.DictReader(file) if row["image"] == "MEAN"]
+  middle = means[len(means) // 2]
+  keys = ("quality", "bpp", "psnr_db", "selected_fraction")
+  curve = tuple(
+    np.array([float(row[key]) for row in means]) for key in ("bpp", "psnr_db")
+  )
+  return {key: float(middle[key]) for key in keys}, curve
+
+
+def _table(rows: list[dict]) -> list[str]:
   width = max(len(row["point"]) for row in rows)
   lines = [
     f"{'point':<{width}}  bd_rate_%  quality      bpp  psnr_db  selected"
   ]
-  lines += [
+  return lines + [
     f"{row['point']:<{width}}  {row['bd_rate_percent']:+9.2f}  "
     f"{row['quality']:7g}  {row['bpp']:7.4f}  {row['psnr_db']:7.3f}  "
     f"{row['selected_fraction']:8.4f}"
     for row in rows
   ]
-  if anchor is None:
-    lines.append(f"no BD-rates: the first point, {names[0]}, is not done yet")
-  return "\n".join(lines)

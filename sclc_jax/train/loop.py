@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import tqdm
 
-from sclc_jax.config import ExperimentConfig, from_dict
+from sclc_jax.config import ExperimentConfig, differences, from_dict
 from sclc_jax.train import parallel
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.logs import TrainingLog, summarise
@@ -112,10 +112,13 @@ def _reached(
     ValueError: it is a run of another config.
   """
   step = checkpoints.latest_step() or 0
-  if step and from_dict(checkpoints.meta(step)["config"]) != config:
+  if not step:
+    return 0
+  differing = differences(from_dict(checkpoints.meta(step)["config"]), config)
+  if differing:
     raise ValueError(
-      f"{workdir} holds a run of another config; give its config, or an "
-      "empty --workdir."
+      f"{workdir} holds a run of another config ({'; '.join(differing)}); give "
+      "its config, or an empty --workdir."
     )
   return step
 

@@ -1,4 +1,5 @@
 import dataclasses
+import sys
 
 import jax
 import numpy as np
@@ -10,7 +11,12 @@ from PIL import Image
 from sclc_jax.codec.model.model_file import save_model
 from sclc_jax.config import from_dict
 from sclc_jax.export.freeze import freeze
-from sclc_jax.runs.experiment import initial_params, load_checkpoint, run
+from sclc_jax.runs.experiment import (
+  call_in_file,
+  initial_params,
+  load_checkpoint,
+  run,
+)
 from sclc_jax.train.stages import stages
 from sclc_jax.train.step import new_state
 
@@ -121,3 +127,16 @@ def test_parts_that_the_start_has_not_are_named(tiny_model, tmp_path, part):
   save_model(freeze(config, params), tmp_path / "m.sclcm")
   with pytest.raises(ValueError, match=f"m.sclcm has no {part}; take"):
     initial_params(str(tmp_path / "m.sclcm"), "selective")
+
+
+def test_a_config_imports_what_lies_beside_it_and_not_beside_another(tmp_path):
+  for name in ("a", "b"):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "beside.py").write_text(f"NAME = {name!r}")
+    (tmp_path / name / "c.py").write_text(
+      "import beside\ndef get_config():\n  return beside.NAME"
+    )
+  path = list(sys.path)
+  for name in ("a", "b"):
+    assert call_in_file(tmp_path / name / "c.py", "get_config") == name
+  assert sys.path == path and "beside" not in sys.modules
