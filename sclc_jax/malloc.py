@@ -3,7 +3,7 @@
 XLA:CPU asks malloc for the buffers of every call. glibc has large ones from
 the kernel and gives them back, so that each call faults its memory in anew,
 4 KiB at a time; and a virtual machine may have to ask its host again, which
-takes longer still (experiments/bench/malloc.py). With tunables of glibc (2.35
+takes longer still. With tunables of glibc (2.35
 and later for the first) the pages have 2 MiB where the kernel has them, and
 what is freed is kept. They are read when a process starts, so a process that
 wants them starts itself again.

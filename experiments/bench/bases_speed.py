@@ -9,7 +9,6 @@ given fractions of y are selected; `entropy_s` is the time inside the range
 decoder. PEER is an environment with torch and compressai.
 """
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -19,7 +18,14 @@ import tempfile
 import time
 
 import numpy as np
-from common import add_peer, photo, random_model, run_json, seconds
+from common import (
+  add_peer,
+  argument_parser,
+  photo,
+  random_model,
+  run_json,
+  seconds,
+)
 
 from sclc_jax.codec.exact.control import ControlPath
 from sclc_jax.config import BASES
@@ -98,16 +104,19 @@ def ours(args) -> dict:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
+  parser = argument_parser(__doc__, "--N", "--M", "--width", "--height")
   add_peer(parser)
   parser.add_argument("--base", choices=BASES, help="measure this one, as JSON")
-  parser.add_argument("--N", type=int, default=192)
-  parser.add_argument("--M", type=int, default=320)
-  parser.add_argument("--width", type=int, default=768)
-  parser.add_argument("--height", type=int, default=512)
-  parser.add_argument("--quality", type=float, default=6.0)
-  parser.add_argument("--repeats", type=int, default=5)
-  parser.add_argument("--rounds", type=int, default=3)
+  parser.add_argument("--quality", type=float, default=6.0, help="in [1, 8]")
+  parser.add_argument(
+    "--repeats",
+    type=int,
+    default=5,
+    help="measurements, of which the median counts",
+  )
+  parser.add_argument(
+    "--rounds", type=int, default=3, help="turns, each in processes of its own"
+  )
   args = parser.parse_args()
   if args.base:
     print(json.dumps(ours(args)))

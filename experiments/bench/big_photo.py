@@ -10,12 +10,11 @@ part of 4 megapixels is also coded whole and in tiles, in this process.
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import tempfile
 
 import numpy as np
-from common import photo, random_model
+from common import argument_parser, photo, random_model
 from first_image import run
 
 
@@ -57,11 +56,18 @@ def main() -> None:
 
   from sclc_jax.codec.model.model_file import find_model, save_model
 
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--megapixels", type=float, default=100)
-  parser.add_argument("--model")
-  parser.add_argument("--random", type=int, nargs=2, metavar=("N", "M"))
-  parser.add_argument("--quality", type=float, default=4)
+  parser = argument_parser(__doc__, "--model")
+  parser.add_argument(
+    "--megapixels", type=float, default=100, help="size of the photo"
+  )
+  parser.add_argument(
+    "--random",
+    type=int,
+    nargs=2,
+    metavar=("N", "M"),
+    help="untrained weights of these widths",
+  )
+  parser.add_argument("--quality", type=float, default=4, help="in [1, 8]")
   args = parser.parse_args()
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)

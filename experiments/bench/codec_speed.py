@@ -6,14 +6,21 @@ Warm, the same widths, random weights, the same threads; ours and the peer take
 turns. PEER is an environment with torch and compressai.
 """
 
-import argparse
 import json
 import statistics
 import sys
 import tempfile
 
 import numpy as np
-from common import add_peer, peak_mib, photo, random_model, run_json, seconds
+from common import (
+  add_peer,
+  argument_parser,
+  peak_mib,
+  photo,
+  random_model,
+  run_json,
+  seconds,
+)
 
 PARTS = ("encode_s", "decode_s")
 
@@ -33,15 +40,20 @@ def ours(args) -> dict:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
+  parser = argument_parser(__doc__, "--N", "--M", "--width", "--height")
   add_peer(parser)
-  parser.add_argument("--arch", default="bmshj2018-hyperprior")
-  parser.add_argument("--N", type=int, default=192)
-  parser.add_argument("--M", type=int, default=320)
-  parser.add_argument("--width", type=int, default=768)
-  parser.add_argument("--height", type=int, default=512)
-  parser.add_argument("--repeats", type=int, default=7)
-  parser.add_argument("--rounds", type=int, default=3)
+  parser.add_argument(
+    "--arch", default="bmshj2018-hyperprior", help="the peer's model"
+  )
+  parser.add_argument(
+    "--repeats",
+    type=int,
+    default=7,
+    help="measurements, of which the median counts",
+  )
+  parser.add_argument(
+    "--rounds", type=int, default=3, help="turns, each in processes of its own"
+  )
   args = parser.parse_args()
   if not args.peer_python:  # a measurement of its own process
     print(json.dumps(ours(args)))

@@ -9,12 +9,11 @@ engines (where TFC is installed; else it only has to come back).
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 import numpy as np
 import tqdm
-from common import seconds
+from common import argument_parser, seconds
 
 from sclc_jax.codec.entropy.range_coder import get_engine
 from sclc_jax.codec.entropy.tables import SCALES, gaussian_tables
@@ -46,9 +45,11 @@ def random_case(rng) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--cases", type=int, default=0)
-  parser.add_argument("--seed", type=int, default=0)
+  parser = argument_parser(__doc__)
+  parser.add_argument("--cases", type=int, default=0, help="random sequences")
+  parser.add_argument(
+    "--seed", type=int, default=0, help="of the random sequences"
+  )
   args = parser.parse_args()
   engines = [get_engine("portable")]
   try:

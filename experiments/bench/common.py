@@ -28,6 +28,44 @@ UNTUNED = "glibc.malloc.hugetlb=0"  # as malloc comes
 HERE = pathlib.Path(__file__).parent
 
 
+class _Help(
+  argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter
+):
+  """The docstring as it is, and each flag with its default."""
+
+
+_FLAGS = {
+  "--images": dict(required=True, help="folder of photographs", metavar="DIR"),
+  "--model": dict(help="a file or a shipped name; None: the default model"),
+  "--limit": dict(type=int, help="take the first so many images alone"),
+  "--crop": dict(type=int, help="side of the middle to take, pixels"),
+  "--N": dict(type=int, default=192, help="width of the transforms and of z"),
+  "--M": dict(type=int, default=320, help="width of y"),
+  "--width": dict(type=int, default=768, help="of the photo, pixels"),
+  "--height": dict(type=int, default=512, help="of the photo, pixels"),
+  "--batch": dict(type=int, default=8, help="crops a step"),
+  "--size": dict(type=int, default=256, help="side of the crops, pixels"),
+}
+
+
+def argument_parser(doc: str, *flags: str) -> argparse.ArgumentParser:
+  """Prints a bench's docstring, its flags and their defaults as its help.
+
+  Args:
+    doc: the docstring.
+    *flags: those of `_FLAGS` that it takes.
+  """
+  parser = argparse.ArgumentParser(description=doc, formatter_class=_Help)
+  add_flags(parser, *flags)
+  return parser
+
+
+def add_flags(parser: argparse.ArgumentParser, *flags: str) -> None:
+  """Adds flags of `_FLAGS`."""
+  for flag in flags:
+    parser.add_argument(flag, **_FLAGS[flag])
+
+
 def photo(width: int = 768, height: int = 512) -> np.ndarray:
   """A photograph that scikit-image ships, resized; uint8 [H, W, 3]."""
   import skimage.data
@@ -157,7 +195,7 @@ def peak_mib() -> float:
 
 def add_peer(parser: argparse.ArgumentParser) -> None:
   """Adds the flags for what measures CompressAI."""
-  parser.add_argument("--peer-python", help="with torch and compressai")
+  parser.add_argument("--peer-python", help="Python with torch and compressai")
   parser.add_argument(
     "--tune-peer", dest="peer_tunables", action="store_const",
     const=tunables_of(sys.argv[0]), default=UNTUNED,

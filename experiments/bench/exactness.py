@@ -12,7 +12,6 @@ other setting: --threads 1, JAX_DISABLE_JIT=1, another JAX, another device.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tqdm
+from common import add_flags, argument_parser
 from float_control import FloatControl
 
 from sclc_jax.codec.codec import Codec, load_codec
@@ -41,7 +41,7 @@ class BfloatTransforms(Transforms):
       return super().run(method, x)
     x = jnp.asarray(x, jnp.bfloat16) / 127.5 - 1
     model = VariableRate(self._config)
-    y = model.apply({"params": self._params}, x, method="analysis")
+    y = model.apply({"params": self.params}, x, method="analysis")
     return np.asarray(y.astype(jnp.float32))
 
 
@@ -119,22 +119,23 @@ def check(args) -> None:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument("--model")
-  parser.add_argument("--threads", type=int)
+  parser = argument_parser(__doc__, "--model")
+  parser.add_argument("--threads", type=int, help="CPUs to use; None: all")
   commands = parser.add_subparsers(required=True)
-  sub = commands.add_parser("write")
-  sub.add_argument("--images", required=True)
-  sub.add_argument("--out", required=True)
-  sub.add_argument("--quality", type=float, nargs="*", default=QUALITIES)
-  sub.add_argument("--limit", type=int)
-  sub.add_argument("--bfloat16", action="store_true")
+  help_format = dict(formatter_class=parser.formatter_class)
+  sub = commands.add_parser("write", help="encode and store", **help_format)
+  add_flags(sub, "--images", "--limit")
+  sub.add_argument("--out", required=True, help="folder of files and digests")
+  sub.add_argument(
+    "--quality", type=float, nargs="+", default=QUALITIES, help="in [1, 8]"
+  )
+  sub.add_argument("--bfloat16", action="store_true", help="analyse in it")
   sub.set_defaults(run=write)
-  sub = commands.add_parser("check")
-  sub.add_argument("folder")
-  sub.add_argument("--no-pixels", action="store_true")
+  sub = commands.add_parser("check", help="decode, compare", **help_format)
+  sub.add_argument("folder", help="that of 'write --out'")
+  sub.add_argument(
+    "--no-pixels", action="store_true", help="leave out pictures"
+  )
   sub.set_defaults(run=check)
   args = parser.parse_args()
   if args.threads:

@@ -6,7 +6,6 @@ Each measurement is a fresh process, as at the command line, with the default
 model; the first run warms the file cache and is not counted.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -15,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from common import photo
+from common import argument_parser, photo
 
 from sclc_jax import malloc
 
@@ -44,9 +43,10 @@ def run(*args: object) -> dict:
 def main() -> None:
   from PIL import Image
 
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--megapixels", type=float, default=12)
-  parser.add_argument("--model", default=None)
+  parser = argument_parser(__doc__, "--model")
+  parser.add_argument(
+    "--megapixels", type=float, default=12, help="size of the photo"
+  )
   args = parser.parse_args()
   model = ["--model", args.model] if args.model else []
   side = args.megapixels * 1e6

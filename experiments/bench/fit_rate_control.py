@@ -13,11 +13,10 @@ photographs; an evaluation set must not decide constants.
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import scipy.optimize
 import tqdm
+from common import argument_parser
 
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.rate_control import (
@@ -51,11 +50,13 @@ def _guesses(errors: np.ndarray, psnr: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--images", required=True)
-  parser.add_argument("--model")
-  parser.add_argument("--limit", type=int, default=300)
-  parser.add_argument("--output", default=str(TYPICAL))
+  parser = argument_parser(__doc__, "--images", "--model")
+  parser.add_argument(
+    "--limit", type=int, default=300, help="photographs, spread over the folder"
+  )
+  parser.add_argument(
+    "--output", default=str(TYPICAL), help="file of the curves"
+  )
   args = parser.parse_args()
   codec = load_codec(args.model)
   levels = range(1, codec.model.top_quality + 1)

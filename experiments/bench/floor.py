@@ -15,10 +15,9 @@ multiples of 64.
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import tqdm
+from common import argument_parser
 
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model.model_file import find_model
@@ -66,10 +65,8 @@ def _start(N: int, M: int) -> np.ndarray:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--images", required=True)
-  parser.add_argument("--fit", required=True)
-  parser.add_argument("--model")
+  parser = argument_parser(__doc__, "--images", "--model")
+  parser.add_argument("--fit", required=True, help="photographs to fit to")
   args = parser.parse_args()
   model = find_model(args.model)
   N, M = model.config.N, model.config.M

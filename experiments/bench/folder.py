@@ -10,13 +10,12 @@ each (full cache), times the count.
 
 from __future__ import annotations
 
-import argparse
 import os
 import pathlib
 import tempfile
 
 import numpy as np
-from common import photo
+from common import argument_parser, photo
 from first_image import run
 
 SIZES = ((768, 512), (512, 768), (1024, 683), (640, 480), (800, 533))
@@ -40,10 +39,11 @@ def write_photos(folder: pathlib.Path, count: int) -> float:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--count", type=int, default=100)
-  parser.add_argument("--single", type=int, default=5)
-  parser.add_argument("--model")
+  parser = argument_parser(__doc__, "--model")
+  parser.add_argument("--count", type=int, default=100, help="photographs")
+  parser.add_argument(
+    "--single", type=int, default=5, help="of them by a process each"
+  )
   args = parser.parse_args()
   model = ["--model", args.model] if args.model else []
   with tempfile.TemporaryDirectory() as name:

@@ -9,13 +9,12 @@ measured here, memory, and the time of PyTorch's step in the same run where
 torch can be imported. On a CPU take small sizes: it shows that it runs.
 """
 
-import argparse
 import json
 import statistics
 import sys
 import time
 
-from common import peak_mib, photo, run_json, training_step
+from common import argument_parser, peak_mib, photo, run_json, training_step
 from train_step import step_gflop
 
 
@@ -90,19 +89,25 @@ def ours(args) -> dict:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--N", type=int, default=192)
-  parser.add_argument("--M", type=int, default=320)
-  parser.add_argument("--batch", type=int, default=8)
-  parser.add_argument("--size", type=int, default=256)
-  parser.add_argument("--steps", type=int, default=100)
-  parser.add_argument("--per-call", type=int, default=10)
-  parser.add_argument("--rounds", type=int, default=3)
-  parser.add_argument("--precision", default="bfloat16")
+  parser = argument_parser(__doc__, "--N", "--M", "--batch", "--size")
+  parser.add_argument(
+    "--steps", type=int, default=100, help="training steps a round"
+  )
+  parser.add_argument("--per-call", type=int, default=10, help="steps a call")
+  parser.add_argument(
+    "--rounds", type=int, default=3, help="turns, each in processes of its own"
+  )
+  parser.add_argument(
+    "--precision", default="bfloat16", help="of the transforms"
+  )
   parser.add_argument("--matmul", type=int, default=8192, help="matrix size")
   parser.add_argument("--levels", type=int, choices=(1, 8), help="in-process")
-  parser.add_argument("--torch-python", default=sys.executable)
-  parser.add_argument("--torch-compile", action="store_true")
+  parser.add_argument(
+    "--torch-python", default=sys.executable, help="Python with torch"
+  )
+  parser.add_argument(
+    "--torch-compile", action="store_true", help="compile the step of PyTorch"
+  )
   args = parser.parse_args()
   if args.levels:
     print(json.dumps(ours(args)))

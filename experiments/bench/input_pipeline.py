@@ -8,12 +8,11 @@ tfds set are measured twice: each image decoded at every use (a set larger than
 device itself. `--step-s`, a training step's time, adds what that step needs.
 """
 
-import argparse
 import pathlib
 import tempfile
 import time
 
-import common  # noqa: F401  # isort: skip (it sets up BLAS, before NumPy)
+import common  # isort: skip (it sets up BLAS, before NumPy)
 import jax
 import numpy as np
 from PIL import Image
@@ -55,12 +54,10 @@ def rate(batches, batch: int, count: int, use=None) -> float:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
+  parser = common.argument_parser(__doc__, "--batch", "--size")
   parser.add_argument("--images", help="folder; generated photos if unset")
-  parser.add_argument("--batch", type=int, default=8)
-  parser.add_argument("--size", type=int, default=256)
-  parser.add_argument("--batches", type=int, default=50)
-  parser.add_argument("--step-s", type=float)
+  parser.add_argument("--batches", type=int, default=50, help="to measure")
+  parser.add_argument("--step-s", type=float, help="seconds of a training step")
   args = parser.parse_args()
   with tempfile.TemporaryDirectory() as name:
     work = pathlib.Path(name)

@@ -71,16 +71,25 @@ def train(net, batch, size, repeats):
 
 
 def main():
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("what", choices=("code", "train"))
+  parser = argparse.ArgumentParser(
+    description=__doc__,
+    formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+  )
+  parser.add_argument("what", choices=("code", "train"), help="what to time")
   parser.add_argument("--image", help=".npy, uint8 [H, W, 3]")
-  parser.add_argument("--arch", default="bmshj2018-hyperprior")
-  parser.add_argument("--N", type=int, default=192)
-  parser.add_argument("--M", type=int, default=320)
-  parser.add_argument("--batch", type=int, default=8)
-  parser.add_argument("--size", type=int, default=256)
-  parser.add_argument("--threads", type=int, default=2)
-  parser.add_argument("--repeats", type=int, default=5)
+  parser.add_argument(
+    "--arch", default="bmshj2018-hyperprior", help="the model"
+  )
+  parser.add_argument(
+    "--N", type=int, default=192, help="width of the transforms and of z"
+  )
+  parser.add_argument("--M", type=int, default=320, help="width of y")
+  parser.add_argument("--batch", type=int, default=8, help="crops a step")
+  parser.add_argument(
+    "--size", type=int, default=256, help="side of the crops, pixels"
+  )
+  parser.add_argument("--threads", type=int, default=2, help="of PyTorch")
+  parser.add_argument("--repeats", type=int, default=5, help="measurements")
   args = parser.parse_args()
   torch.set_num_threads(args.threads)
   torch.manual_seed(0)

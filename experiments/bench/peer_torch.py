@@ -143,14 +143,23 @@ class VariableRate(nn.Module):
 
 
 def main():
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--N", type=int, default=192)
-  parser.add_argument("--M", type=int, default=320)
-  parser.add_argument("--batch", type=int, default=8)
-  parser.add_argument("--size", type=int, default=256)
-  parser.add_argument("--levels", type=int, default=1)
-  parser.add_argument("--steps", type=int, default=50)
-  parser.add_argument("--rounds", type=int, default=3)
+  parser = argparse.ArgumentParser(
+    description=__doc__,
+    formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+  )
+  parser.add_argument(
+    "--N", type=int, default=192, help="width of the transforms and of z"
+  )
+  parser.add_argument("--M", type=int, default=320, help="width of y")
+  parser.add_argument("--batch", type=int, default=8, help="crops a step")
+  parser.add_argument(
+    "--size", type=int, default=256, help="side of the crops, pixels"
+  )
+  parser.add_argument("--levels", type=int, default=1, help="1 or 8 a step")
+  parser.add_argument("--steps", type=int, default=50, help="a round")
+  parser.add_argument(
+    "--rounds", type=int, default=3, help="of which the median counts"
+  )
   parser.add_argument("--compile", action="store_true", help="torch.compile")
   args = parser.parse_args()
   torch.manual_seed(0)

@@ -9,10 +9,9 @@ uniform at the size of the map's file.
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import tqdm
+from common import argument_parser
 
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.rate_control import compress_to
@@ -21,12 +20,9 @@ from sclc_jax.metrics import psnr_db
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--images", required=True)
-  parser.add_argument("--model")
-  parser.add_argument("--limit", type=int)
-  parser.add_argument("--low", type=float, default=2)
-  parser.add_argument("--high", type=float, default=6)
+  parser = argument_parser(__doc__, "--images", "--model", "--limit")
+  parser.add_argument("--low", type=float, default=2, help="quality outside")
+  parser.add_argument("--high", type=float, default=6, help="quality inside")
   args = parser.parse_args()
   codec = load_codec(args.model)
   paths = find_images(args.images)

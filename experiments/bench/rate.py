@@ -13,10 +13,9 @@ safe), and the ratio of both times to decode.
 
 from __future__ import annotations
 
-import argparse
 import time
 
-import common  # noqa: F401  # isort: skip (it sets up BLAS, before NumPy)
+import common  # isort: skip (it sets up BLAS, before NumPy)
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,12 +64,10 @@ class FloatDecoder:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--images", required=True)
-  parser.add_argument("--model")
-  parser.add_argument("--quality", type=float, nargs="*",
-                      default=[*range(1, 9)])  # fmt: skip
-  parser.add_argument("--limit", type=int)
+  parser = common.argument_parser(__doc__, "--images", "--model", "--limit")
+  parser.add_argument(
+    "--quality", type=float, nargs="+", default=[*range(1, 9)], help="in [1, 8]"
+  )
   args = parser.parse_args()
   codec = load_codec(args.model)
   other = FloatDecoder(codec)

@@ -10,12 +10,11 @@ plain compression of the same image at quality 4, both warm.
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
 import tqdm
-from common import seconds
+from common import argument_parser, seconds
 
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.rate_control import KINDS, compress_to
@@ -51,11 +50,10 @@ def measure(codec, image: np.ndarray, kinds, rows: dict[str, list]) -> None:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--images", required=True)
-  parser.add_argument("--model")
-  parser.add_argument("--limit", type=int)
-  parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+  parser = argument_parser(__doc__, "--images", "--model", "--limit")
+  parser.add_argument(
+    "--kinds", nargs="+", default=KINDS, choices=KINDS, help="of targets"
+  )
   args = parser.parse_args()
   codec = load_codec(args.model)
   paths = find_images(args.images)

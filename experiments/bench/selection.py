@@ -11,9 +11,7 @@ rounding to the nearest (the paper's encoder) and once as the model does
 
 from __future__ import annotations
 
-import argparse
-
-from common import print_encoders
+from common import argument_parser, print_encoders
 
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model.model_file import find_model
@@ -24,13 +22,15 @@ from sclc_jax.images import find_images
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--images", required=True)
+  parser = argument_parser(__doc__, "--images", "--model", "--crop")
   parser.add_argument("--fit", required=True, help="photographs to fit to")
-  parser.add_argument("--model")
-  parser.add_argument("--crop", type=int, help="side, pixels")
-  parser.add_argument("--improbable", type=float, nargs="+",
-                      default=[0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1])  # fmt: skip
+  parser.add_argument(
+    "--improbable",
+    type=float,
+    nargs="+",
+    default=[0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1],
+    help="probabilities; 0: no selector",
+  )
   args = parser.parse_args()
   model = find_model(args.model)
   photos = list(photos_to_fit("--fit", args.fit, quiet=False))

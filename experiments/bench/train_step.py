@@ -12,7 +12,6 @@ measures our step alone, over two virtual CPU devices, on data in memory and,
 in turns with it, on crops from the input pipeline.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -21,7 +20,14 @@ import sys
 import tempfile
 
 import numpy as np
-from common import add_peer, peak_mib, run_json, seconds, training_step
+from common import (
+  add_peer,
+  argument_parser,
+  peak_mib,
+  run_json,
+  seconds,
+  training_step,
+)
 
 
 def matmul_rate(size: int = 2048) -> float:
@@ -93,17 +99,30 @@ def _with_pipeline(args, step, in_memory) -> list[tuple[float, float]]:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
+  parser = argument_parser(__doc__, "--N", "--M", "--batch", "--size")
   add_peer(parser)
-  parser.add_argument("--levels", type=int, default=1, choices=range(1, 9))
-  parser.add_argument("--N", type=int, default=192)
-  parser.add_argument("--M", type=int, default=320)
-  parser.add_argument("--batch", type=int, default=8)
-  parser.add_argument("--size", type=int, default=256)
-  parser.add_argument("--repeats", type=int, default=4)
-  parser.add_argument("--rounds", type=int, default=2)
+  parser.add_argument(
+    "--levels",
+    type=int,
+    default=1,
+    choices=range(1, 9),
+    help="quality levels a step",
+  )
+  parser.add_argument(
+    "--repeats",
+    type=int,
+    default=4,
+    help="measurements, of which the median counts",
+  )
+  parser.add_argument(
+    "--rounds", type=int, default=2, help="turns, each in processes of its own"
+  )
   parser.add_argument("--devices", type=int, default=1, help="virtual CPUs")
-  parser.add_argument("--pipeline", action="store_true")
+  parser.add_argument(
+    "--pipeline",
+    action="store_true",
+    help="on crops from the input pipeline, too",
+  )
   args = parser.parse_args()
   if args.devices > 1:
     flag = f"--xla_force_host_platform_device_count={args.devices}"

@@ -11,11 +11,11 @@ RUNs that differ in length alone: the slope over log2 of their steps.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import pathlib
 
 import numpy as np
+from common import argument_parser
 
 from sclc_jax.evaluation.curves import Curve, bd_rate, make_curve
 from sclc_jax.evaluation.plots import plot_training
@@ -32,10 +32,12 @@ def validations(workdir: pathlib.Path) -> dict[int, Curve]:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN")
-  parser.add_argument("--csv")
-  parser.add_argument("--plot")
+  parser = argument_parser(__doc__)
+  parser.add_argument(
+    "runs", nargs="+", type=pathlib.Path, metavar="RUN", help="workdir"
+  )
+  parser.add_argument("--csv", help="write the rows")
+  parser.add_argument("--plot", help="write a plot")
   args = parser.parse_args()
   runs = {run.name: validations(run) for run in args.runs}
   first = next(iter(runs.values()))
