@@ -55,13 +55,13 @@ def digest(array: np.ndarray) -> str:
 def digests(codec: Codec, control: FloatControl, data: bytes) -> dict[str, str]:
   """Of what a file decides, by the exact and by the float control path."""
   found = codec.symbols(data)
-  step = found.header.step
+  q = found.header.q
   _, scale, importance = control.prior(found.z, found.y_hat)
-  mask = control.mask(importance, step, scale.shape)
+  mask = control.mask(importance, q, scale.shape)
   return {
     **{name: digest(getattr(found, name)) for name in EXACT},
     "float_mask": digest(mask),
-    "float_index": digest(control.index(scale, mask, step)),
+    "float_index": digest(control.index(scale, mask, q)),
   }
 
 

@@ -30,7 +30,7 @@ class FloatControl:
 
   def __init__(self, model):
     self._model = model
-    qv = model.steps[0]
+    qv = model.qv
     gamma = np.ones((model.config.levels, model.config.M))
     if model.config.selective:
       curves = VariableRate(model.config).apply(
@@ -53,14 +53,14 @@ class FloatControl:
     )
     return mean[0], scale[0], None if importance is None else importance[0]
 
-  def mask(self, importance, step: int, shape) -> np.ndarray:
+  def mask(self, importance, q: int, shape) -> np.ndarray:
     """Selected elements, bool [h, w, M]."""
     if importance is None:
       return np.ones(shape, bool)
-    return np.asarray(jnp.power(importance, self._gamma[step]) > 0.5)
+    return np.asarray(jnp.power(importance, self._gamma[q]) > 0.5)
 
-  def index(self, scale, mask: np.ndarray, step: int) -> np.ndarray:
+  def index(self, scale, mask: np.ndarray, q: int) -> np.ndarray:
     """Table index of the selected elements, int32 [n]."""
-    ratio = np.asarray(scale / self._qv[step])[mask]
+    ratio = np.asarray(scale / self._qv[q])[mask]
     bounds = np.asarray(INDEX_BOUNDS, np.float32)
     return np.searchsorted(bounds, ratio, side="left").astype(np.int32)

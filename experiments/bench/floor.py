@@ -71,7 +71,7 @@ def main() -> None:
   model = find_model(args.model)
   N, M = model.config.N, model.config.M
   codec = Codec(model)
-  step, inverse = model.steps[:, -1]
+  qv, iqv = model.qv[-1], model.iqv[-1]
 
   def apply(method, x):
     floats = VariableRate(model.config)
@@ -90,9 +90,9 @@ def main() -> None:
     analysis = codec.analyse(image)
     used |= np.any(codec.y_hat(analysis, model.top_quality) != 0, (0, 1))
     coded = codec.reconstruct(analysis, model.top_quality)
-    whole = apply("synthesis", (analysis.y / step * inverse)[None])
+    whole = apply("synthesis", (analysis.y / qv * iqv)[None])
     better = analysis.y + (analysis.y - apply("analysis", whole)[0])
-    better = apply("synthesis", (better / step * inverse)[None])
+    better = apply("synthesis", (better / qv * iqv)[None])
     row = [
       np.mean((coded - image.astype(float)) ** 2),
       squared_error(image, whole),

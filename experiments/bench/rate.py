@@ -24,7 +24,7 @@ from float_control import FloatControl
 
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.entropy.range_coder import get_engine
-from sclc_jax.codec.latents.rdoq import Rounding
+from sclc_jax.codec.latents.rdoq import RDOQ
 from sclc_jax.images import find_images, load_image
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.likelihoods import to_bits
@@ -37,27 +37,27 @@ class FloatDecoder:
     self._codec = codec
     self._control = FloatControl(codec.model)
     weight = codec.model.config.rate_weight
-    self._rounding = Rounding(codec.model.y_tables, weight)
+    self._rdoq = RDOQ(codec.model.y_tables, weight)
 
-  def encode(self, analysis, step: int):
+  def encode(self, analysis, q: int):
     """(coded y, mask): the latents under float mask and indexes."""
     _, scale, importance = self._control.prior(analysis.z, analysis.y)
-    mask = self._control.mask(importance, step, scale.shape)
-    index = self._control.index(scale, mask, step)
+    mask = self._control.mask(importance, q, scale.shape)
+    index = self._control.index(scale, mask, q)
     tables = self._codec.model.y_tables
-    y = (analysis.y / self._codec.model.steps[0, step])[mask]
-    y = self._rounding(y, index).astype(np.int32)
+    y = (analysis.y / self._codec.model.qv[q])[mask]
+    y = self._rdoq(y, index).astype(np.int32)
     return get_engine("portable").encode(tables, y, index), mask
 
-  def decode(self, analysis, step: int, data: bytes):
+  def decode(self, analysis, q: int, data: bytes):
     """Coded y to the picture."""
     _, scale, importance = self._control.prior(analysis.z, analysis.y)
-    mask = self._control.mask(importance, step, scale.shape)
-    index = self._control.index(scale, mask, step)
+    mask = self._control.mask(importance, q, scale.shape)
+    index = self._control.index(scale, mask, q)
     y = get_engine("portable").decode(self._codec.model.y_tables, data, index)
     y_hat = np.zeros(mask.shape, np.float32)
-    steps = self._codec.model.steps[1, step]
-    y_hat[mask] = y * steps[np.nonzero(mask)[2]]
+    iqv = self._codec.model.iqv[q]
+    y_hat[mask] = y * iqv[np.nonzero(mask)[2]]
     return self._codec.transforms.synthesis(
       y_hat, analysis.height, analysis.width, analysis.colour
     )
@@ -90,8 +90,8 @@ def main() -> None:
     analysis = codec.analyse(load_image(path))
     side = float(z_bits(jnp.asarray(analysis.z, jnp.float32)))
     for quality in args.quality:
-      step = codec.quality_step(quality)
-      qv, iqv = codec.model.steps[:, step]
+      q = codec.to_q(quality)
+      qv, iqv = codec.model.qv[q], codec.model.iqv[q]
       data = codec.encode(analysis, quality)
       found = codec.symbols(data)
       mean, scale, _ = prior(analysis.z, found.y_hat)
@@ -101,12 +101,12 @@ def main() -> None:
       overhead = len(data) - codec.info(data)["y_bytes"]
       inexact = end = middle = start = float("nan")
       if codec.model.config.base == "hyperprior":
-        coded, _ = other.encode(analysis, step)
+        coded, _ = other.encode(analysis, q)
         inexact = len(coded) + overhead
         start = time.perf_counter()
         codec.decompress(data)
         middle = time.perf_counter()
-        other.decode(analysis, step, coded)
+        other.decode(analysis, q, coded)
         end = time.perf_counter()
       rows[quality].append(
         (

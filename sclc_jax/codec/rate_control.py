@@ -15,8 +15,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sclc_jax.codec.codec import Analysis, Codec, without_alpha
-from sclc_jax.codec.exact.control import STEPS_PER_LEVEL
+from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.exact.control import Q_PER_LEVEL
+from sclc_jax.codec.latents.analysis import Analysis
+from sclc_jax.codec.pixels.picture import without_alpha
 from sclc_jax.metrics import psnr_db, psnr_of_mse
 
 MAX_TRIALS = 6
@@ -39,7 +41,7 @@ PROBED = (2 / 7, 6 / 7)
 class Hit:
   """A file near the target: its bytes, quality, value reached, and trials.
 
-  A trial is a coding; of a PSNR, a synthesis or a search, or its prediction
+  A trial is a coding; of a PSNR, a synthesis or a refinement, or its prediction
   (see `compress_to`), and the two codings that are probed first do not count.
   """
 
@@ -83,16 +85,16 @@ def compress_to(
   colour = without_alpha(image)
   files: dict[int, bytes] = {}
 
-  def measure(step: int) -> float:
-    quality = 1 + step / STEPS_PER_LEVEL
+  def measure(q: int) -> float:
+    quality = 1 + q / Q_PER_LEVEL
     if kind == "psnr" and not codec.effort:
       return psnr_db(colour, codec.reconstruct(analysis, quality))
-    files[step] = codec.encode(analysis, quality)
-    if kind == "psnr":  # of the file, since one search costs more than coding
-      return psnr_db(colour, without_alpha(codec.decompress(files[step])))
-    return 8 * len(files[step]) / pixels if kind == "bpp" else len(files[step])
+    files[q] = codec.encode(analysis, quality)
+    if kind == "psnr":  # of the file, since a refinement costs more than coding
+      return psnr_db(colour, without_alpha(codec.decompress(files[q])))
+    return 8 * len(files[q]) / pixels if kind == "bpp" else len(files[q])
 
-  last = STEPS_PER_LEVEL * (codec.model.top_quality - 1)
+  last = Q_PER_LEVEL * (codec.model.top_quality - 1)
   if kind == "psnr":
     values = _search_psnr(measure, _PsnrCurve(codec, analysis), target, last)
   else:
@@ -102,7 +104,7 @@ def compress_to(
     values = _search(measure, kind, target, fixed, last)
   fits = values
   if kind == "max_bytes":
-    fits = {step: value for step, value in values.items() if value <= target}
+    fits = {q: value for q, value in values.items() if value <= target}
   best = min(fits, key=lambda s: abs(fits[s] - target), default=None)
   reached = best is not None and (
     kind == "max_bytes" or _near(kind, fits[best], target)
@@ -114,10 +116,10 @@ def compress_to(
     if short and not reached:
       raise ValueError(
         f"with this image the model reaches {values[end]:.6g} {_UNITS[kind]} "
-        f"at quality {1 + end / STEPS_PER_LEVEL:g}, its {word}; the target "
+        f"at quality {1 + end / Q_PER_LEVEL:g}, its {word}; the target "
         f"{target:g} lies {beyond} that."
       )
-  quality = 1 + best / STEPS_PER_LEVEL
+  quality = 1 + best / Q_PER_LEVEL
   if best not in files:
     files[best] = codec.encode(analysis, quality)
   return Hit(files[best], quality, values[best], len(values))
@@ -144,15 +146,15 @@ def _search(
   fixed: float,
   last: int,
 ) -> dict[int, float]:
-  """Sizes by step, of at most MAX_TRIALS steps in [0, last].
+  """Sizes by quality step, of at most MAX_TRIALS of those in [0, last].
 
-  `fixed` is the part of each size that does not depend on the step.
+  `fixed` is the part of each size that does not depend on the quality.
   """
   log_size = _typical()["log_size"]
   levels = np.linspace(0, last, len(log_size))
 
-  def typical(step: int) -> float:
-    return float(np.interp(step, levels, log_size))
+  def typical(q: int) -> float:
+    return float(np.interp(q, levels, log_size))
 
   def log_coded(size: float) -> float:
     return math.log(max(size - fixed, 1e-9))
@@ -161,21 +163,21 @@ def _search(
   if kind == "max_bytes":
     aim = log_coded(target * (1 - TOLERANCE / 2))  # land below, not around
   values: dict[int, float] = {}
-  low, high = -1, last + 1  # steps known to lie below and above the aim
-  step = last // 2
+  low, high = -1, last + 1  # known to lie below and above the aim
+  q = last // 2
   while len(values) < MAX_TRIALS:
-    values[step] = value = measure(step)
+    values[q] = value = measure(q)
     fits = kind != "max_bytes" or value <= target
     if fits and _near(kind, value, target):
       break
     if log_coded(value) < aim:
-      low = step
+      low = q
     else:
-      high = step
+      high = q
     if high - low <= 1:
       break
     if kind == "max_bytes" and low < 0 and len(values) == MAX_TRIALS - 1:
-      step = 0  # nothing fits so far; the last trial shall, if anything does
+      q = 0  # nothing fits so far; the last trial shall, if anything does
       continue
     # Secant on the typical curve, through the two nearest.
     logs = {s: log_coded(values[s]) for s in values}
@@ -186,7 +188,7 @@ def _search(
       slope = max(rise / (typical(near[0]) - typical(near[1])), 0.1)
     guess = typical(near[0]) + (aim - logs[near[0]]) / slope
     guess = round(float(np.interp(guess, log_size, levels)))
-    step = min(max(guess, low + 1, 0), high - 1, last)
+    q = min(max(guess, low + 1, 0), high - 1, last)
   return values
 
 
@@ -210,12 +212,12 @@ def guessed_psnr(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 class _PsnrCurve:
-  """PSNR of a photo at the steps in [0, last], as far as it is known.
+  """PSNR of a photo at the quality steps in [0, last], as far as it is known.
 
   Photos' curves are taken for draws from a Gaussian; each measured value
   conditions it. Two qualities are probed first, for their size and the error
   of y_hat: that costs little and tells much. Of models other than that of the
-  constants, and where the encoder searches, only sizes are probed, and nothing
+  constants, and where latents are refined, only sizes are probed, and nothing
   is trusted that was not measured.
   """
 
@@ -228,45 +230,45 @@ class _PsnrCurve:
     )
     self._least = 0.0 if own else math.inf
     mean, covariance = constants["mean"], constants["covariance"]
-    last = STEPS_PER_LEVEL * (model.top_quality - 1)
+    last = Q_PER_LEVEL * (model.top_quality - 1)
     first = 2 * len(PROBED)
     levels = np.linspace(0, last, len(mean) - first)
-    spread = np.zeros((first + last + 1, len(mean)))  # of levels over the steps
+    spread = np.zeros((first + last + 1, len(mean)))  # of levels over the q
     spread[:first, :first] = np.eye(first)
     for column, one in enumerate(np.eye(len(levels)), start=first):
       spread[first:, column] = np.interp(np.arange(last + 1), levels, one)
     self._mean = spread @ mean
     self._factor = spread @ np.linalg.cholesky(covariance)
-    self._first = first  # row of step 0
+    self._first = first  # row of q = 0
     self._known = {}
     bare = dataclasses.replace(analysis, sections={})
     pixels = analysis.height * analysis.width
-    for row, place in enumerate(PROBED):
-      quality = 1 + round(place * last) / STEPS_PER_LEVEL
-      bpp = 8 * len(codec.encode(bare, quality, search=False)) / pixels
+    for row, share in enumerate(PROBED):
+      quality = 1 + round(share * last) / Q_PER_LEVEL
+      bpp = 8 * len(codec.encode(bare, quality, refine=False)) / pixels
       self._known[row] = math.log(bpp)
       if own:
         error = latent_error(codec, analysis, quality)
         guess = guessed_psnr(error, constants["weights"])
         self._known[row + len(PROBED)] = float(guess)
 
-  def learn(self, step: int, psnr: float) -> None:
+  def learn(self, q: int, psnr: float) -> None:
     """Takes a measured value in."""
-    self._known[self._first + step] = psnr
+    self._known[self._first + q] = psnr
 
   def predict(self) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the PSNR at each step, dB.
+    """Mean and standard deviation of the PSNR at each quality step, dB.
 
     The deviation grows where the photo turns out to be unlike those that the
     constants come from.
     """
     rows = list(self._known)
-    known, steps = self._factor[rows], self._factor[self._first :]
+    known, every = self._factor[rows], self._factor[self._first :]
     precision = np.linalg.inv(known @ known.T + _NOISE * np.eye(len(rows)))
     off = np.array(list(self._known.values())) - self._mean[rows]
-    gain = steps @ known.T @ precision
+    gain = every @ known.T @ precision
     mean = self._mean[self._first :] + gain @ off
-    left = np.square(steps).sum(1) - np.sum(gain * (steps @ known.T), 1)
+    left = np.square(every).sum(1) - np.sum(gain * (every @ known.T), 1)
     unlike = max(1.0, float(off @ precision @ off) / len(rows))
     return mean, np.sqrt(np.maximum(left, 0) * unlike) + self._least
 
@@ -274,28 +276,28 @@ class _PsnrCurve:
 def _search_psnr(
   measure: Callable[[int], float], curve: _PsnrCurve, target: float, last: int
 ) -> dict[int, float]:
-  """PSNR by step in [0, last]; only the last may be predicted, if trusted.
+  """PSNR by quality step in [0, last]; only the last may be predicted.
 
   Where a trial has not halved the distance, the photo or the model is unlike
   what predictions come from, and the next one halves what is left.
   """
   values: dict[int, float] = {}
-  low, high = -1, last + 1  # measured steps below and above, or none yet
+  low, high = -1, last + 1  # measured below and above, or none yet
   distance, halves = math.inf, True
   while len(values) < MAX_TRIALS and high - low > 1:
     mean, deviation = curve.predict()
     inside = slice(low + 1, high)
-    step = low + 1 + int(np.argmin(np.abs(mean[inside] - target)))
-    if values and 0 < step < last and deviation[step] <= _TRUSTED_DB:
-      values[step] = float(mean[step])
+    q = low + 1 + int(np.argmin(np.abs(mean[inside] - target)))
+    if values and 0 < q < last and deviation[q] <= _TRUSTED_DB:
+      values[q] = float(mean[q])
       break
     if not halves:
-      step = (low + high) // 2
-    values[step] = measure(step)
-    if _near("psnr", values[step], target):
+      q = (low + high) // 2
+    values[q] = measure(q)
+    if _near("psnr", values[q], target):
       break
-    curve.learn(step, values[step])
-    low, high = (step, high) if values[step] < target else (low, step)
-    before, distance = distance, abs(values[step] - target)
+    curve.learn(q, values[q])
+    low, high = (q, high) if values[q] < target else (low, q)
+    before, distance = distance, abs(values[q] - target)
     halves = distance <= before / 2
   return values

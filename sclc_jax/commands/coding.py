@@ -67,7 +67,7 @@ def _compress(args) -> None:
   inputs = walk(args.inputs, SUFFIXES)
   alone = len(inputs) == 1 and not args.quiet and sys.stderr.isatty()
   codec = open_codec(args, progress=alone)
-  codec.quality_step(args.quality)
+  codec.to_q(args.quality)
   wanted = {kind: getattr(args, _target_flag(kind)) for kind in KINDS}
   kind = next((key for key in KINDS if wanted[key] is not None), None)
   quality = _quality(args, kind is not None)

@@ -18,18 +18,18 @@ def register(add: Add) -> None:
 
 
 def _info(args) -> None:
-  from sclc_jax.codec.codec import Codec, describe
+  from sclc_jax.codec.codec import Codec
   from sclc_jax.codec.model.model_file import find_model, find_shipped
   from sclc_jax.codec.stream import bitstream
 
   data = pathlib.Path(args.file).read_bytes()
-  header = bitstream.unpack(data)[0]
-  info = describe(header, len(data))
+  fingerprint = bitstream.unpack(data).fingerprint
+  info = bitstream.describe(data)
   if args.model:
     found = args.model, find_model(args.model)
   else:
-    found = find_shipped(header.fingerprint)
-  if found and found[1].fingerprint == header.fingerprint:
+    found = find_shipped(fingerprint)
+  if found and found[1].fingerprint == fingerprint:
     info = Codec(found[1], args.engine, args.max_pixels).info(data)
     info["model_name"] = found[0]
   if args.json:

@@ -66,7 +66,7 @@ def _evaluate(args) -> None:
     codecs[_unused(pathlib.Path(model).stem, codecs)] = open_codec(args)
   for codec in codecs.values():
     for quality in args.quality:
-      codec.quality_step(quality)
+      codec.to_q(quality)
 
   systems = [
     rp.System(name, codec, ev.evaluate(codec, paths, args.quality,

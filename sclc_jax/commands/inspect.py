@@ -30,7 +30,7 @@ def _inspect(args) -> None:
   if out.exists() and not out.is_dir():
     raise ValueError(f"{out} is a file; name a folder with -o.")
   codec = open_codec(args)
-  codec.quality_step(args.quality)
+  codec.to_q(args.quality)
   out.mkdir(parents=True, exist_ok=True)
   analysis = codec.analyse(image)
   data = codec.encode(analysis, args.quality)

@@ -6,9 +6,10 @@ import dataclasses
 
 import numpy as np
 
-from sclc_jax.codec.codec import Analysis, Codec
+from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.entropy.range_coder import symbol_bits
 from sclc_jax.codec.exact.control import IMPORTANCE_BITS
+from sclc_jax.codec.latents.analysis import Analysis
 from sclc_jax.codec.latents.latent_coder import coded_elements
 from sclc_jax.evaluation.peers import PEERS, Peer
 from sclc_jax.metrics import psnr_db
@@ -26,10 +27,10 @@ def adjusted_importance(
 ) -> np.ndarray:
   """importance ** gamma at a quality, [h, w, M] in [0, 1] (SCR, Fig. 1b).
 
-  gamma is found from the stored thresholds 0.5 ** (1 / gamma); elements above
+  gamma follows from the stored thresholds 0.5 ** (1 / gamma); elements above
   0.5 are those that are coded.
   """
-  threshold = codec.model.control.thresholds[codec.quality_step(quality)]
+  threshold = codec.model.control.thresholds[codec.to_q(quality)]
   threshold = threshold / 2.0**IMPORTANCE_BITS
   with np.errstate(divide="ignore", invalid="ignore"):
     gamma = np.log(0.5) / np.log(threshold)
@@ -67,15 +68,15 @@ class Cost:
 
 def cost(codec: Codec, data: bytes) -> Cost:
   """What every position of a file costs, from the tables that coded it."""
-  found = codec.symbols(data)
-  bits = np.zeros(found.mask.shape)
-  coded = coded_elements(codec.model, found.mask)
-  bits.flat[coded] = symbol_bits(codec.model.y_tables, found.y, found.index)
+  symbols = codec.symbols(data)
+  bits = np.zeros(symbols.mask.shape)
+  coded = coded_elements(codec.model, symbols.mask)
+  bits.flat[coded] = symbol_bits(codec.model.y_tables, symbols.y, symbols.index)
   channels = np.broadcast_to(
-    np.arange(found.z.shape[2], dtype=np.int32), found.z.shape
+    np.arange(symbols.z.shape[2], dtype=np.int32), symbols.z.shape
   )
-  z = symbol_bits(codec.model.z_tables, found.z.ravel(), channels.ravel())
-  return Cost(bits.sum(2), z.reshape(found.z.shape).sum(2), bits.sum((0, 1)))
+  z = symbol_bits(codec.model.z_tables, symbols.z.ravel(), channels.ravel())
+  return Cost(bits.sum(2), z.reshape(symbols.z.shape).sum(2), bits.sum((0, 1)))
 
 
 def peer_at_size(

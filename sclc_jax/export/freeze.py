@@ -12,14 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from sclc_jax.codec import elementary
 from sclc_jax.codec.entropy.range_coder import RangeTables
-from sclc_jax.codec.entropy.tables import (
-  build_factorized_tables,
-  build_mixture_tables,
-  gaussian_tables,
-)
 from sclc_jax.codec.exact.context import build_context_path
-from sclc_jax.codec.exact.control import Z_MAX, build_control_path, interpolate
+from sclc_jax.codec.exact.control import build_control_path, interpolate
 from sclc_jax.codec.model.codec_model import (
   CodecModel,
   flatten,
@@ -27,13 +23,13 @@ from sclc_jax.codec.model.codec_model import (
   with_fingerprint,
 )
 from sclc_jax.config import LARGE_KERNEL, ModelConfig, Objective
+from sclc_jax.export.density import y_mixture, y_tables, z_tables
 
-_TAIL = 2.0**-10  # mass of z left to the escape code, each side
-# Large kernels are rounded to steps of about this part of each channel's root
+# Large kernels are rounded to units of about this part of each channel's root
 # mean square, in powers of two, so that a file packs better.
-_KERNEL_STEP = 2.0**-5.5
+_KERNEL_UNIT = 2.0**-5.5
 # Deviation of a learned density of y, in predicted scales, to within sqrt(2):
-# tables go from scales of 0.11 to 256, and steps of y deviate by up to 100.
+# tables go from scales of 0.11 to 256, and symbols of y deviate by up to 100.
 _DEVIATION = 0.5
 
 
@@ -61,7 +57,6 @@ def _frozen(
   config: ModelConfig, params: dict[str, Any], objective: Objective | None
 ) -> CodecModel:
   import jax
-  import jax.numpy as jnp
 
   from sclc_jax.models.variable_rate import VariableRate
 
@@ -76,24 +71,14 @@ def _frozen(
       )
   stored = unflatten(flat)["params"]
   params = jax.tree.map(lambda a: a.astype(np.float32), stored)
-  model = VariableRate(config)
-
-  def likelihood(positions: np.ndarray) -> np.ndarray:
-    positions = np.asarray(positions, np.float32)
-    if positions.ndim == 1:
-      positions = positions[:, None]
-    z = jnp.broadcast_to(positions, (positions.shape[0], config.N))
-    masses = model.apply({"params": params}, z, method="z_likelihood")
-    return np.asarray(masses, np.float64)
-
-  lower, upper = z_support(likelihood(np.arange(-Z_MAX, Z_MAX + 1)))
-  z_tables = build_factorized_tables(likelihood, lower, upper)
-  tables = model.apply({"params": params}, method="quantizer_tables")
-  qv, iqv = map(np.asarray, tables)
+  tables = VariableRate(config).apply(
+    {"params": params}, method="quantizer_tables"
+  )
+  qv, iqv = (np.asarray(table) for table in tables)
   head = gamma = None
   if config.selective:
     head = params["selector"]["head"]
-    gamma = np.asarray(model.apply({"params": params}, method="curves"))
+    gamma = _curves(config, params)
   control = build_control_path(
     params["base"]["hyper_synthesis"],
     qv,
@@ -102,45 +87,54 @@ def _frozen(
     config.predicts_mean,
     params["base"].get("context_model"),
   )
-  steps = np.stack([interpolate(qv), interpolate(iqv)]).astype(np.float32)
+  qvs, iqvs = (interpolate(t).astype(np.float32) for t in (qv, iqv))
   context = None
   if config.has_context:
     context = build_context_path(
-      config.base, params["base"]["context_model"], steps[1]
+      config.base, params["base"]["context_model"], iqvs
     )
   own = None
   if config.density != "normal":
-    own = density_tables(config, params)
+    own = y_tables(config, params)
   return with_fingerprint(
     CodecModel(
-      config, params, control, z_tables, steps, b"", context, own, objective
+      config,
+      params,
+      control,
+      z_tables(params["base"]["entropy_bottleneck"]),
+      qvs,
+      iqvs,
+      b"",
+      context,
+      own,
+      objective,
     )
   )
 
 
+def _curves(config: ModelConfig, params: dict[str, Any]) -> np.ndarray:
+  """As `VariableRate.curves`, the same on every machine; float64 [L, M]."""
+  from sclc_jax.models.variable_rate import VariableRate
+
+  gamma = VariableRate(config).apply(
+    {"params": params}, method=lambda model: model.selector.curves()
+  )
+  half, threshold = elementary.log([0.5, config.mask_threshold])
+  return half / threshold * np.asarray(gamma, np.float64)
+
+
 def _round_kernel(value: np.ndarray) -> np.ndarray:
-  """A large kernel [H, W, I, O] in its steps; others as they are."""
+  """A large kernel [H, W, I, O] in whole units; others as they are."""
   if value.ndim != 4 or value.size < LARGE_KERNEL:
     return value
-  rms = np.sqrt(np.mean(np.square(value, dtype=np.float64), (0, 1, 2)))
-  # float16 has no finer steps.
-  wanted = np.maximum(rms * _KERNEL_STEP, 2.0**-24)
-  step = np.exp2(np.round(np.log2(wanted)))
-  return (np.round(value / step) * step).astype(np.float32)
-
-
-def z_support(masses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """First and last symbol of each channel's table.
-
-  Args:
-    masses: [2 Z_MAX + 1, C] of the integers from -Z_MAX on.
-  """
-  below = np.cumsum(masses, 0)
-  above = np.cumsum(masses[::-1], 0)
-  lower = (below < _TAIL).sum(0) - Z_MAX
-  upper = Z_MAX - (above < _TAIL).sum(0)
-  lower = np.minimum(lower, Z_MAX)
-  return lower.astype(np.int32), np.maximum(lower, upper).astype(np.int32)
+  squares = np.square(value.reshape(-1, value.shape[-1]), dtype=np.float64)
+  total = np.cumsum(squares, 0)[-1]  # in order, on any machine
+  rms = np.sqrt(total / len(squares))
+  # float16 has no finer units.
+  wanted = np.maximum(rms * _KERNEL_UNIT, 2.0**-24)
+  # The power of two nearest in logarithm.
+  unit = np.ldexp(1.0, elementary.floor_log2(wanted * wanted * 2) // 2)
+  return (np.round(value / unit) * unit).astype(np.float32)
 
 
 def _scaled(config: ModelConfig, params: dict[str, Any]) -> dict[str, Any]:
@@ -152,10 +146,12 @@ def _scaled(config: ModelConfig, params: dict[str, Any]) -> dict[str, Any]:
   if config.density == "normal":
     return params
   weights, multiples = y_mixture(config, params)
-  deviation = np.sqrt(weights @ multiples**2)
-  bits = np.round(np.log2(deviation / _DEVIATION))
+  deviation = np.sqrt(elementary.total(weights * multiples**2))
+  ratio = elementary.log(deviation / _DEVIATION) / elementary.log(2.0)
+  bits = float(np.round(ratio))
   density = dict(params["density"])
-  density["log_multiples"] = density["log_multiples"] - bits * np.log(2)
+  logs = np.asarray(density["log_multiples"], np.float64)
+  density["log_multiples"] = logs - bits * elementary.log(2.0)
   base = dict(params["base"])
   gives = "context_model" if config.has_context else "hyper_synthesis"
   layer = base[gives]["conv_2"]  # means come first, where there are some
@@ -164,26 +160,6 @@ def _scaled(config: ModelConfig, params: dict[str, Any]) -> dict[str, Any]:
   layer = {key: value * factor for key, value in layer.items()}
   base[gives] = {**base[gives], "conv_2": layer}
   return {**params, "base": base, "density": density}
-
-
-def density_tables(config: ModelConfig, params: dict[str, Any]) -> RangeTables:
-  """Tables of y as the trained density has them."""
-  if config.density == "normal":
-    return gaussian_tables()
-  return build_mixture_tables(*y_mixture(config, params))
-
-
-def y_mixture(
-  config: ModelConfig, params: dict[str, Any]
-) -> tuple[np.ndarray, np.ndarray]:
-  """(weights, multiples of the scale), float64 [K], of the density of y."""
-  if config.density == "normal":
-    return np.ones(1), np.ones(1)
-  from sclc_jax.models.variable_rate import VariableRate
-
-  found = VariableRate(config).apply({"params": params}, method="y_mixture")
-  weights, multiples = (np.asarray(a, np.float64) for a in found)
-  return weights, multiples
 
 
 def with_tables(model: CodecModel, fitted: RangeTables) -> CodecModel:

@@ -1,11 +1,11 @@
 """A selector for a model that was trained without one, in closed form.
 
-An element whose predicted scale is small beside the quantizer's step rounds to
+An element whose predicted scale is small beside QV rounds to
 zero, and where the density says so it costs next to nothing: coding it takes
 time alone. So the importance map is fitted to the predicted scales, and the
-curves put the threshold of every level at the same number of its steps.
+curves put the threshold of every level at the same multiple of its QV.
 Training a selector by drawn masks (paper, section 3.1) finds such elements
-too, but disturbs the rest of the model on the way.
+too, but disturbs the other parts of the model on the way.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import scipy.special
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.exact.control import (
   ACTIVATION_BITS,
+  Q_PER_LEVEL,
   SCALE_BITS,
-  STEPS_PER_LEVEL,
 )
 from sclc_jax.codec.model.codec_model import CodecModel
-from sclc_jax.export.freeze import with_selector, y_mixture
+from sclc_jax.export.density import y_mixture
+from sclc_jax.export.freeze import with_selector
 
 # Small enough to cost next to no rate (0.1 %); more costs more.
 IMPROBABLE = 1e-4
@@ -62,7 +63,7 @@ def fit_selector(
     )
   if not config.adaptive:
     raise ValueError(
-      f"model {model.fingerprint.hex()} has no quantizer, whose steps a "
+      f"model {model.fingerprint.hex()} has no quantizer, whose QV a "
       "selector is fitted to; train its quantization stage first."
     )
   if model.context is not None:
@@ -71,10 +72,10 @@ def fit_selector(
       f"{config.base!r}), whose scales are not known before the mask; train "
       "its selective stage instead."
     )
-  thresholds = _narrow(model, improbable) * model.steps[0]
+  thresholds = _narrow(model, improbable) * model.qv
   middle = thresholds[len(thresholds) // 2]
   kernel, bias = _linear(*_observed(model, images), middle)
-  thresholds = thresholds[::STEPS_PER_LEVEL]
+  thresholds = thresholds[::Q_PER_LEVEL]
   # A channel's highest, mostly that of level 1, comes to an importance of 0.5.
   highest = thresholds.max(0)
   selector = {
@@ -88,7 +89,7 @@ def fit_selector(
 
 
 def _narrow(model: CodecModel, improbable: float) -> float:
-  """The predicted scale, in steps, of elements that are so improbable."""
+  """The predicted scale, in units of QV, of elements that are so improbable."""
   weights, multiples = y_mixture(model.config, model.params)
 
   def excess(log_scale: float) -> float:
@@ -106,9 +107,9 @@ def _observed(
   features, scales = [], []
   for image in images:
     top, left = (max(0, side - _SIDE) // 2 for side in image.shape[:2])
-    found = codec.analyse(image[top : top + _SIDE, left : left + _SIDE])
-    side = found.side[..., -model.config.M :]  # scales follow means
-    read = model.control.features(found.z)
+    analysis = codec.analyse(image[top : top + _SIDE, left : left + _SIDE])
+    side = analysis.side[..., -model.config.M :]  # scales follow means
+    read = model.control.features(analysis.z)
     features.append(read.reshape(-1, read.shape[-1]) * 2.0**-ACTIVATION_BITS)
     scales.append(side.reshape(-1, model.config.M) * 2.0**-SCALE_BITS)
   blocks = sum(map(len, features))
@@ -131,12 +132,12 @@ def _linear(
   the middle quality [M], about which it has to be exact.
   """
   inputs = np.concatenate([features, np.ones((len(features), 1))], 1)
-  found = np.empty((inputs.shape[1], scales.shape[1]))
+  weights = np.empty((inputs.shape[1], scales.shape[1]))
   for channel, scale in enumerate(scales.T):
     weighted = inputs.T / (scale + middle[channel]) ** 2
     moments = weighted @ inputs
     ridge = _RIDGE * np.trace(moments) / len(moments)
-    found[:, channel] = np.linalg.solve(
+    weights[:, channel] = np.linalg.solve(
       moments + ridge * np.eye(len(moments)), weighted @ scale
     )
-  return found[:-1], found[-1]
+  return weights[:-1], weights[-1]

@@ -14,7 +14,8 @@ from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.entropy.range_coder import interval_bits, intervals
 from sclc_jax.codec.entropy.tables import build_fitted_tables
 from sclc_jax.codec.model.codec_model import CodecModel
-from sclc_jax.export.freeze import density_tables, with_tables
+from sclc_jax.export.density import y_tables
+from sclc_jax.export.freeze import with_tables
 
 
 def fit_tables(
@@ -30,7 +31,7 @@ def fit_tables(
     The model with tables of its own, and the share of the bits of y that they
     save on these photographs.
   """
-  density = density_tables(model.config, model.params)
+  density = y_tables(model.config, model.params)
   codec = Codec(with_tables(model, density))  # as the encoder looks at the rate
   counts = np.zeros(density.cdf.size, np.int64)
   escapes = 0  # bits that escapes cost under either tables

@@ -37,7 +37,7 @@ def _with(codec: Codec, **changes) -> Codec:
   return Codec(model)
 
 
-def _float_gaussian(codec: Codec, found, step: int):
+def _float_gaussian(codec: Codec, found):
   """(mean, scale) of the float model, given what was decoded."""
   model = VariableRate(codec.model.config)
 
@@ -63,20 +63,20 @@ def test_decoder_finds_the_symbols_that_the_encoder_wrote(
   mask = codec.mask(analysis, quality)
   np.testing.assert_array_equal(found.mask, mask)
   assert 0 < mask.mean() < 1
-  step = codec.quality_step(quality)
-  qv, iqv = codec.model.steps[:, step]
+  q = codec.to_q(quality)
+  qv, iqv = codec.model.qv[q], codec.model.iqv[q]
   error = (analysis.y / qv - found.y_hat / iqv)[mask]
   assert np.abs(error).max() < 0.5 + 1e-3
 
 
 def test_y_hat_is_that_of_the_papers_formula(mean_codec, photo):
-  step = mean_codec.quality_step(5.25)
-  qv, iqv = mean_codec.model.steps[:, step]
+  q = mean_codec.to_q(5.25)
+  qv, iqv = mean_codec.model.qv[q], mean_codec.model.iqv[q]
   for unselected in ("mean", "zero"):
     codec = _with(mean_codec, unselected=unselected)
     analysis = codec.analyse(photo)
     found = codec.symbols(codec.encode(analysis, 5.25))
-    mean, _ = _float_gaussian(codec, found, step)
+    mean, _ = _float_gaussian(codec, found)
     assert np.abs(mean).max() > 0.3
     expected = (np.round((analysis.y - mean) / qv) + mean / qv) * iqv
     filled = mean / qv * iqv if unselected == "mean" else 0.0
@@ -117,9 +117,9 @@ def test_what_is_more_probable_than_the_threshold_is_coded(
 
 def test_table_indexes_are_those_of_the_float_model(codec, photo):
   found = codec.symbols(codec.compress(photo, 6.5))
-  step = codec.quality_step(6.5)
-  _, scale = _float_gaussian(codec, found, step)
-  ratio = scale / codec.model.steps[0, step]
+  q = codec.to_q(6.5)
+  _, scale = _float_gaussian(codec, found)
+  ratio = scale / codec.model.qv[q]
   h, w, channels = found.mask.shape
   order = np.arange(h * w)
   if codec.model.context is not None:
@@ -142,7 +142,7 @@ def test_any_size_comes_back_at_its_size(codec, shape):
     assert out.shape == shape and out.dtype == np.uint8
 
 
-def test_step_may_differ_from_position_to_position(codec, photo):
+def test_q_may_differ_from_position_to_position(codec, photo):
   analysis, coder = codec.analyse(photo), codec._latents
   h, w = analysis.y.shape[:2]
   path = codec.model.control
@@ -151,13 +151,13 @@ def test_step_may_differ_from_position_to_position(codec, photo):
   same = np.full((h, w), 224)
   found = coder.choose(analysis.y, analysis.side, whole, same)
   np.testing.assert_array_equal(found, wanted)
-  step = np.random.default_rng(0).integers(0, 449, (h, w))
-  mask = path.mask(analysis.importance, step, analysis.y.shape)
-  index, symbols = coder.choose(analysis.y, analysis.side, mask, step)
+  q = np.random.default_rng(0).integers(0, 449, (h, w))
+  mask = path.mask(analysis.importance, q, analysis.y.shape)
+  index, symbols = coder.choose(analysis.y, analysis.side, mask, q)
   data = get_engine("portable").encode(gaussian_tables(), symbols, index)
-  _, found, y_hat = coder.decode(data, analysis.side, mask, step)
+  _, found, y_hat = coder.decode(data, analysis.side, mask, q)
   np.testing.assert_array_equal(found, symbols)
-  qv, iqv = codec.model.steps[:, step]
+  qv, iqv = codec.model.qv[q], codec.model.iqv[q]
   assert np.abs(analysis.y / qv - y_hat / iqv)[mask].max() < 0.5 + 1e-3
 
 
@@ -213,7 +213,8 @@ def test_a_model_of_other_shapes_is_refused(codec, tmp_path, name):
   changed = dataclasses.replace(
     model,
     control=dataclasses.replace(path, **control[name]),
-    steps=model.steps[:, 1:] if name == "steps" else model.steps,
+    qv=model.qv[1:] if name == "steps" else model.qv,
+    iqv=model.iqv[1:] if name == "steps" else model.iqv,
   )
   changed = with_fingerprint(changed)
   save_model(changed, tmp_path / "m.sclcm")

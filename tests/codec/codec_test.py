@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sclc_jax.codec import codec as codec_module
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.entropy.range_coder import get_engine
+from sclc_jax.codec.latents.analysis import Analysis
 from sclc_jax.codec.model.codec_model import with_fingerprint
 from sclc_jax.codec.model.model_file import read_model, save_model
 from sclc_jax.codec.stream import bitstream
@@ -26,8 +26,7 @@ def test_any_size_comes_back_at_its_size(codec, shape, quality):
 def test_decoder_finds_the_symbols_that_the_encoder_wrote(codec, photo):
   analysis = codec.analyse(photo)
   data = codec.encode(analysis, 3.25)
-  header, z_data, _ = bitstream.unpack(data)
-  _, z, side, mask = codec._decode_control(header, z_data, data)
+  _, z, side, mask = codec._decoder.control(bitstream.unpack(data))
   np.testing.assert_array_equal(z, analysis.z)
   np.testing.assert_array_equal(side, analysis.side)
   np.testing.assert_array_equal(mask, codec.mask(analysis, 3.25))
@@ -73,8 +72,9 @@ def test_every_cut_and_every_flipped_byte_is_an_error(codec, photo):
 def test_overhead_is_at_most_32_bytes(codec, photo):
   info = codec.info(codec.compress(photo, 8))
   assert info["bytes"] - info["z_bytes"] - info["y_bytes"] <= 32
-  header = bitstream.Header(b"x" * 6, 0, 448, 2**21 - 1, 2**21 - 1, 0, 0, 1)
-  assert len(bitstream.pack(header, b"", b"")) + 2 + 3 <= 32
+  side = 2**21 - 1
+  file = bitstream.File(b"x" * 6, 0, 448, side, side, 1, b"", b"")
+  assert len(bitstream.pack(file)) + 2 + 3 <= 32
 
 
 def test_pixel_limit_is_checked_before_decoding(tiny_model, codec, photo):
@@ -99,7 +99,7 @@ def test_hyper_latent_out_of_range_is_damage(tiny_model, codec, value):
   )
   side, importance = tiny_model.control.prior(z)
   y = np.zeros((4, 4, M), np.float32)
-  found = codec_module.Analysis(5, 5, 0, y, z, z_data, side, importance)
+  found = Analysis(5, 5, 0, y, z, z_data, side, importance)
   with pytest.raises(bitstream.DamagedFileError, match="hyper latent"):
     codec.symbols(codec.encode(found, 4))
 

@@ -8,7 +8,8 @@ from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.entropy.tables import gaussian_tables
 from sclc_jax.codec.model.model_file import read_model, save_model
 from sclc_jax.config import BASES, ModelConfig
-from sclc_jax.export.freeze import freeze, y_mixture
+from sclc_jax.export.density import y_mixture
+from sclc_jax.export.freeze import freeze
 from sclc_jax.export.table_fit import fit_tables
 from sclc_jax.models.context import TAPS
 from sclc_jax.models.variable_rate import VariableRate, init_params
@@ -81,7 +82,7 @@ def test_bytes_are_those_that_the_density_says(mixture_model, photo, level):
   model, params = VariableRate(config), {"params": mixture_model.params}
   z = found.z[None].astype(np.float32)
   scale, _ = model.apply(params, z, method="prior")
-  qv, iqv = mixture_model.steps[:, found.step]
+  qv, iqv = mixture_model.qv[found.q], mixture_model.iqv[found.q]
   y = found.y_hat / iqv
   bits = to_bits(
     model.apply(params, y, scale[0] / qv, method="y_likelihood")

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from sclc_jax.codec.codec import Analysis, Codec
+from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.entropy.range_coder import get_engine
 from sclc_jax.codec.entropy.tables import gaussian_tables
 from sclc_jax.codec.exact.context import (
@@ -13,6 +13,7 @@ from sclc_jax.codec.exact.context import (
   build_context_path,
   coding_groups,
 )
+from sclc_jax.codec.latents.analysis import Analysis
 from sclc_jax.codec.model.model_file import (
   find_model,
   read_model,
@@ -44,9 +45,9 @@ def _compare(data, codec, tensors, config):
     file, tensors, config, tables.cdf, tables.cdf_offset, BOUNDS
   )
   ours = codec.symbols(data)
-  step = np.broadcast_to(ours.step, ours.mask.shape[:2])
+  q = np.broadcast_to(ours.q, ours.mask.shape[:2])
   for theirs, wanted in zip(
-    found, (ours.z, step, ours.mask, ours.index, ours.y)
+    found, (ours.z, q, ours.mask, ours.index, ours.y)
   ):
     np.testing.assert_array_equal(theirs, wanted)
   np.testing.assert_allclose(found[-1], ours.y_hat, rtol=1e-6)

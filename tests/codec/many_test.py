@@ -42,17 +42,17 @@ def test_files_are_decoded_stack_by_stack(tiny_model, images, monkeypatch):
   stacks = Codec(tiny_model)
   data = stacks.compress(images[0], 3)
   done, seen = [], []
-  symbols, run = stacks.symbols, stacks.transforms.run
+  symbols, run = stacks._decoder.symbols, stacks.transforms.run
 
-  def decode(data):
+  def decode(file):
     done.append(1)
-    return symbols(data)
+    return symbols(file)
 
   def synthesise(method, x):
     seen.append(len(done))
     return run(method, x)
 
-  monkeypatch.setattr(stacks, "symbols", decode)
+  monkeypatch.setattr(stacks._decoder, "symbols", decode)
   monkeypatch.setattr(stacks.transforms, "run", synthesise)
   monkeypatch.setattr(stacks.transforms, "stack_size", lambda *_: 2)
   assert len(stacks.decompress_many([data] * 6)) == 6

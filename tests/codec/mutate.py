@@ -56,26 +56,25 @@ def _noise(rng, data: bytearray) -> bytearray:
 
 def _header(rng, data: bytearray) -> bytearray:
   """Sets one header field to an extreme, under a valid check value."""
-  header, z, y = bitstream.unpack(bytes(data))
-  field = rng.choice(("height", "width", "step", "colour", "symbols_check"))
+  file = bitstream.unpack(bytes(data))
+  field = rng.choice(("height", "width", "q", "colour", "symbols_check"))
   number = int(rng.choice(_NUMBERS))
-  limit = {"step": 2**16, "colour": 256, "symbols_check": 2**16}.get(field)
+  limit = {"q": 2**16, "colour": 256, "symbols_check": 2**16}.get(field)
   value = number % limit if limit else number
-  changed = dataclasses.replace(header, **{field: value})
-  sections = bitstream.read_sections(header, bytes(data))
-  return bytearray(bitstream.pack(changed, z, y, sections))
+  return bytearray(bitstream.pack(dataclasses.replace(file, **{field: value})))
 
 
 def _payload(rng, data: bytearray) -> bytearray:
   """Damages a coded string or section under a valid check value."""
-  header, z, y = bitstream.unpack(bytes(data))
-  strings = {"z": z, "y": y, **bitstream.read_sections(header, bytes(data))}
+  file = bitstream.unpack(bytes(data))
+  strings = {"z": file.z, "y": file.y, **file.sections}
   which = list(strings)[rng.integers(len(strings))]
   if strings[which]:
     damage = (_flip, _cut, _splice, _noise)[rng.integers(4)]
     strings[which] = bytes(damage(rng, bytearray(strings[which])))
   z, y = strings.pop("z"), strings.pop("y")
-  return bytearray(bitstream.pack(header, z, y, strings))
+  changed = dataclasses.replace(file, z=z, y=y, sections=strings)
+  return bytearray(bitstream.pack(changed))
 
 
 _MUTATIONS = (_flip, _cut, _splice, _drop, _noise, _header, _payload, _payload)
@@ -86,8 +85,8 @@ def sample_files(codec: Codec, images) -> list[bytes]:
   files = [codec.compress(x, q) for x in images for q in (1, 3.5, 8)]
   image = np.dstack([images[0], images[0][..., 0]])
   extra = {"icc": bytes(range(200)), "exif": b"exif"}
-  place = np.array([[1, 8.0], [3, 3]])
-  return files + 3 * [codec.compress(image, place, extra)]
+  qualities = np.array([[1, 8.0], [3, 3]])
+  return files + 3 * [codec.compress(image, qualities, extra)]
 
 
 def mutants(files: list[bytes], count: int, seed: int):

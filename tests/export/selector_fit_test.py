@@ -33,7 +33,7 @@ def linear_model(tiny_model, photo):
   layer["bias"] = np.abs(layer["bias"])
   model = freeze(tiny_model.config, params)
   usual = np.median(_scale(Codec(model).analyse(photo)), (0, 1))
-  factor = _NARROW * model.steps[0][64 * 3] / usual
+  factor = _NARROW * model.qv[64 * 3] / usual
   layer["kernel"], layer["bias"] = (
     layer["kernel"] * factor,
     layer["bias"] * factor,
@@ -51,10 +51,10 @@ def test_what_is_left_out_is_narrow_at_every_quality(linear_model, photos):
     analysis = fitted.analyse(image)
     scale = _scale(analysis)
     for level in (3, 4, 5):
-      step = 64 * (level - 1)
+      q = 64 * (level - 1)
       control = fitted.model.control
-      mask = control.mask(analysis.importance, step, scale.shape)
-      wide = scale > _NARROW * fitted.model.steps[0][step]
+      mask = control.mask(analysis.importance, q, scale.shape)
+      wide = scale > _NARROW * fitted.model.qv[q]
       assert np.mean(mask == wide) > 0.98
       assert level != 4 or 0.2 < np.mean(wide) < 0.8
 
@@ -66,7 +66,8 @@ def test_all_but_the_selector_stays(tiny_model, photos):
   analyses = [Codec(m).analyse(photos[0]) for m in (tiny_model, fitted)]
   for key in ("y", "z", "side"):
     np.testing.assert_array_equal(*(getattr(a, key) for a in analyses))
-  np.testing.assert_array_equal(fitted.steps, tiny_model.steps)
+  np.testing.assert_array_equal(fitted.qv, tiny_model.qv)
+  np.testing.assert_array_equal(fitted.iqv, tiny_model.iqv)
 
 
 def test_curves_of_other_kinds_are_replaced(tiny_model, photos):

@@ -5,7 +5,7 @@ import pytest
 import skimage.data
 
 from sclc_jax.codec.entropy.tables import SCALES, gaussian_tables
-from sclc_jax.codec.latents.rdoq import Rounding
+from sclc_jax.codec.latents.rdoq import RDOQ
 from sclc_jax.config import BASES, ModelConfig, TrainConfig
 from sclc_jax.models.selective import select
 from sclc_jax.models.variable_rate import VariableRate, init_params
@@ -162,7 +162,7 @@ def test_training_leaves_out_what_the_encoder_does():
   values = rng.laplace(0, SCALES[index]).astype(np.float32)
   kept = np.abs(values) < 15
   values, index = values[kept], index[kept]
-  expected = Rounding(gaussian_tables(), 0.04)(values, index)
+  expected = RDOQ(gaussian_tables(), 0.04)(values, index)
   symbols = VariableRate(ModelConfig(rate_weight=0.04)).apply(
     {}, np.round(values), values, SCALES[index], method="_rdoq"
   )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from sclc_jax.codec.pixels.tiles import bands
+from sclc_jax.codec.tiles import bands
 
 
 class CorruptStreamError(ValueError):

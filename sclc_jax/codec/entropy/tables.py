@@ -8,16 +8,22 @@ committed.
 from __future__ import annotations
 
 import functools
+import heapq
 import importlib.resources
+import math
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
+from sclc_jax.codec import elementary
 from sclc_jax.codec.entropy.range_coder import RangeTables
 
 PRECISION = 16
-SCALES = np.exp(np.linspace(np.log(0.11), np.log(256.0), 64))
+_LOG_SCALES = elementary.log([0.11, 256.0])
+SCALES = elementary.exp(
+  _LOG_SCALES[0] + (_LOG_SCALES[1] - _LOG_SCALES[0]) / 63 * np.arange(64)
+)
 # An index is the scale nearest in logarithm, not the next larger one: at
 # scale 0.2 that costs 0.8 % instead of 2.7 %.
 INDEX_BOUNDS = np.sqrt(SCALES[1:] * SCALES[:-1])
@@ -26,54 +32,62 @@ _LONGEST_REACH = 4608  # four times the Gaussians'; each symbol takes a count
 _FILE = "gaussian_tables.npz"
 _PRIOR = 1000  # symbols that the density counts for in fitted tables
 
+Quantise = Callable[[np.ndarray], np.ndarray]
 
-def quantise_pmf(pmf: np.ndarray, precision: int = PRECISION) -> np.ndarray:
-  """NumPy twin of TFC's `pmf_to_quantized_cdf`.
 
-  Rounds to counts of at least 1, then moves single counts where that costs
-  the least expected bits until they sum to 2 ** precision.
+@functools.cache
+def _bits_of_counts() -> np.ndarray:
+  """log2 of 1, 2, ... 2 ** PRECISION, after an infinity for 0."""
+  counts = np.arange(1, (1 << PRECISION) + 1)
+  return np.append(-np.inf, elementary.log(counts) / elementary.log(2.0))
+
+
+def quantise_pmf(pmf: np.ndarray) -> np.ndarray:
+  """Twin of TFC's `pmf_to_quantized_cdf`, the same on every machine.
+
+  Rounds to counts of at least 1, then moves one count after another, each where
+  that costs the least expected bits, until they sum to 2 ** PRECISION. Of equal
+  costs the first counts; TFC leaves that to its sorting, so that its counts may
+  differ by one.
 
   Args:
     pmf: float [n], the escape's mass last.
-    precision: bits.
 
   Returns:
-    int32 [n + 1] from 0 to 2 ** precision.
+    int32 [n + 1] from 0 to 2 ** PRECISION.
   """
   pmf = np.asarray(pmf, np.float32).astype(np.float64)
-  total = 1 << precision
-  counts = np.maximum(np.round(pmf * total), 1).astype(np.int64)
-  excess = int(counts.sum()) - total
-  while excess:
-    sign = 1 if excess > 0 else -1
-    with np.errstate(divide="ignore", invalid="ignore"):
-      cost = pmf * (np.log2(counts) - np.log2(counts - sign))
-    if sign > 0:
-      cost[counts <= 1] = np.inf
-    best = np.argsort(cost, kind="stable")[: min(abs(excess), 16)]
-    if sign > 0 and not np.isfinite(cost[best[0]]):
-      raise ValueError(f"{pmf.size} symbols do not fit {precision} bits.")
-    best = best[np.isfinite(cost[best])]
-    counts[best] -= sign
-    excess -= sign * len(best)
+  whole = 1 << PRECISION
+  if pmf.size > whole:
+    raise ValueError(f"{pmf.size} symbols do not fit {PRECISION} bits.")
+  counts = np.maximum(np.round(pmf * whole), 1).astype(np.int64)
+  excess = int(counts.sum()) - whole
+  sign = 1 if excess > 0 else -1
+  bits = _bits_of_counts()
+
+
+  def cost(symbol: int) -> float:
+    """Expected bits that the next count moved from (or to) a symbol adds."""
+    count = int(counts[symbol])
+    if count == sign:  # the last one stays
+      return math.inf
+    return float(pmf[symbol] * (bits[count] - bits[count - sign]))
+
+  costs = [(cost(symbol), symbol) for symbol in range(pmf.size)]
+  heapq.heapify(costs)
+  for _ in range(abs(excess)):
+    symbol = costs[0][1]
+    counts[symbol] -= sign
+    heapq.heapreplace(costs, (cost(symbol), symbol))
   return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
 
 
-def _tfc_quantise(pmf: np.ndarray, precision: int = PRECISION) -> np.ndarray:
+def tfc_quantise(pmf: np.ndarray) -> np.ndarray:
+  """TFC's own, which built the Gaussian tables and is what tests compare to."""
   from tensorflow_compression.python.ops import gen_ops
 
   pmf = np.asarray(pmf, np.float32)
-  return gen_ops.pmf_to_quantized_cdf(pmf, precision=precision).numpy()
-
-
-def _builder(name: str) -> Callable[[np.ndarray], np.ndarray]:
-  if name == "auto":
-    try:
-      import tensorflow_compression  # noqa: F401
-    except ImportError:
-      return quantise_pmf
-    return _tfc_quantise
-  return {"tfc": _tfc_quantise, "numpy": quantise_pmf}[name]
+  return gen_ops.pmf_to_quantized_cdf(pmf, precision=PRECISION).numpy()
 
 
 def _join(rows: list[np.ndarray], offsets: list[int]) -> RangeTables:
@@ -85,16 +99,23 @@ def _join(rows: list[np.ndarray], offsets: list[int]) -> RangeTables:
   )
 
 
-def build_gaussian_tables(builder: str = "auto") -> RangeTables:
+def _with_escape(pmf: np.ndarray) -> np.ndarray:
+  """Masses, and what they leave to the escape."""
+  return np.append(pmf, max(1 - elementary.total(pmf), 0.0))
+
+
+def build_gaussian_tables(quantise: Quantise = quantise_pmf) -> RangeTables:
   """64 zero-mean Gaussians convolved with U(-1/2, 1/2).
 
   Each covers 4.5 deviations each side; the escape codes what lies outside.
   """
-  return build_mixture_tables(np.ones(1), np.ones(1), builder)
+  return build_mixture_tables(np.ones(1), np.ones(1), quantise)
 
 
 def build_mixture_tables(
-  weights: np.ndarray, multiples: np.ndarray, builder: str = "auto"
+  weights: np.ndarray,
+  multiples: np.ndarray,
+  quantise: Quantise = quantise_pmf,
 ) -> RangeTables:
   """64 mixtures of zero-mean Gaussians convolved with U(-1/2, 1/2).
 
@@ -103,55 +124,60 @@ def build_mixture_tables(
   Args:
     weights: [K], of sum 1.
     multiples: [K], deviations of the components, in those of `SCALES`.
-    builder: `tfc`, `numpy`, or `auto`: TFC's where it is installed.
+    quantise: masses to counts.
   """
-  from scipy.special import ndtr
+  parts = list(zip(weights.tolist(), multiples.tolist()))
 
-  def outside(deviations: float) -> float:
-    return float(weights @ ndtr(-deviations / multiples))
+  def mixed(masses: Callable[[float], np.ndarray]) -> np.ndarray:
+    return functools.reduce(  # a product of matrices may sum in any order
+      np.add, (weight * masses(multiple) for weight, multiple in parts)
+    )
 
-  tail, widest = ndtr(-_TAIL_DEVIATIONS), float(np.max(multiples))
-  reaches = np.linspace(0, _TAIL_DEVIATIONS * widest, 1001)
-  reach_of_one = next((r for r in reaches if outside(r) <= tail), reaches[-1])
-  quantise = _builder(builder)
+  tail = elementary.ndtr(-_TAIL_DEVIATIONS)
+  widest = _TAIL_DEVIATIONS * float(np.max(multiples))
+  reaches = widest * np.arange(1001) / 1000
+  outside = mixed(lambda multiple: elementary.ndtr(-reaches / multiple))
+  inside = np.flatnonzero(outside <= tail)
+  reach_of_one = reaches[inside[0] if inside.size else -1]
   rows, offsets = [], []
   for scale in SCALES:
     reach = min(int(np.ceil(reach_of_one * scale)), _LONGEST_REACH)
-    k = np.abs(np.arange(-reach, reach + 1))[:, None]
-    deviation = scale * multiples
-    masses = ndtr((0.5 - k) / deviation) - ndtr((-0.5 - k) / deviation)
-    pmf = masses @ weights
-    rows.append(quantise(np.append(pmf, max(1 - pmf.sum(), 0.0))))
+    edges = np.arange(reach + 2) - 0.5
+    above = mixed(
+      lambda multiple: elementary.ndtr(-edges / (scale * multiple))  # noqa: B023
+    )
+    half = above[:-1] - above[1:]  # masses of 0, 1, ... reach
+    pmf = np.concatenate([half[:0:-1], half])
+    rows.append(quantise(_with_escape(pmf)))
     offsets.append(-reach)
   return _join(rows, offsets)
 
 
 def build_factorized_tables(
-  likelihood: Callable[[np.ndarray], np.ndarray],
+  masses: np.ndarray,
+  first: int,
   lower: np.ndarray,
   upper: np.ndarray,
-  builder: str = "auto",
+  quantise: Quantise = quantise_pmf,
 ) -> RangeTables:
   """Tables of z, one a channel.
 
   Args:
-    likelihood: integers [S] to probability masses [S, C].
+    masses: [S, C], of consecutive integers.
+    first: the integer of the first row.
     lower: int [C], first symbol of each channel's table.
     upper: int [C], last symbol.
-    builder: `tfc`, `numpy`, or `auto`: TFC's where it is installed.
+    quantise: masses to counts.
   """
-  quantise = _builder(builder)
-  first = int(lower.min())
-  masses = likelihood(np.arange(first, int(upper.max()) + 1))
-  rows = []
-  for c, (low, high) in enumerate(zip(lower, upper)):
-    pmf = masses[low - first : high + 1 - first, c]
-    rows.append(quantise(np.append(pmf, max(1 - pmf.sum(), 0.0))))
+  rows = [
+    quantise(_with_escape(masses[low - first : high + 1 - first, channel]))
+    for channel, (low, high) in enumerate(zip(lower, upper))
+  ]
   return _join(rows, list(lower))
 
 
 def build_fitted_tables(
-  density: RangeTables, counts: np.ndarray, builder: str = "auto"
+  density: RangeTables, counts: np.ndarray, quantise: Quantise = quantise_pmf
 ) -> RangeTables:
   """Tables of a density, corrected by how often their symbols occur.
 
@@ -161,15 +187,15 @@ def build_fitted_tables(
   Args:
     density: of the 64 scales.
     counts: [K], of each interval where it starts in `density.cdf`.
-    builder: `tfc`, `numpy`, or `auto`: TFC's where it is installed.
+    quantise: masses to counts.
   """
-  quantise = _builder(builder)
   rows = []
   for start, stop in zip(density.starts[:-1], density.starts[1:]):
     prior = np.diff(density.cdf[start + 1 : stop]) / 2.0**PRECISION
     row = np.array(counts[start + 1 : stop - 1], float)
     row[:-1] = (row[:-1] + row[-2::-1]) / 2
-    rows.append(quantise((row + _PRIOR * prior) / (row.sum() + _PRIOR)))
+    number = elementary.total(row) + _PRIOR
+    rows.append(quantise((row + _PRIOR * prior) / number))
   return _join(rows, list(density.cdf_offset))
 
 
@@ -182,7 +208,7 @@ def gaussian_tables() -> RangeTables:
 
 
 if __name__ == "__main__":
-  built = build_gaussian_tables("tfc")
+  built = build_gaussian_tables(tfc_quantise)
   np.savez_compressed(
     pathlib.Path(__file__).with_name(_FILE),
     cdf=built.cdf,

@@ -22,6 +22,7 @@ import os
 import numba
 import numpy as np
 
+from sclc_jax.codec import elementary
 from sclc_jax.codec.exact.control import (
   SCALE_BITS,
   SCALE_MAX,
@@ -38,8 +39,8 @@ _BLOCK = 320  # inputs that are summed as int32, at most, unless M is larger
 _LANES = 32  # blocks are padded to a multiple of this many int16
 _CHUNK = 16  # positions whose sums are kept at a time
 _HALF = 1 << (SCALE_BITS - INPUT_BITS - 1)
-INVERSE_BITS = 16  # fractional bits of IQV
-INVERSE_MAX = 2**26 - 1
+IQV_BITS = 16  # fractional bits of IQV
+IQV_MAX = 2**26 - 1
 _PARALLEL = 2**20  # products below which threads cost more than they save
 
 
@@ -111,23 +112,24 @@ def quantise_dense(blocks: np.ndarray, bias: np.ndarray) -> IntegerDense:
       "a weight of the context model is not finite; export an earlier "
       "checkpoint of this run."
     )
+  sums = np.cumsum(np.abs(blocks), 2)[..., -1]  # in order, on any machine
   # Rounding adds at most 1/2 to each weight.
   room = (2**31 - 1) / INPUT_MAX - blocks.shape[2] / 2
   limits = np.stack(
     [
-      room / np.maximum(np.abs(blocks).sum(2).max(0), 1e-9),
+      room / np.maximum(sums.max(0), 1e-9),
       WEIGHT_MAX / np.maximum(np.abs(blocks).max((0, 2)), 1e-9),
     ]
   )
-  shift = np.minimum(np.floor(np.log2(limits.min(0))), 24).astype(np.int32)
+  shift = np.minimum(elementary.floor_log2(limits.min(0)), 24).astype(np.int32)
   if (shift < -INPUT_BITS).any() or (np.abs(bias) > 2.0**20).any():
     raise ValueError(
       "the context model has weights too large to be exact; lower the "
       "learning rate or export an earlier step."
     )
   weight = np.round(np.ldexp(blocks, shift[:, None])).astype(np.int16)
-  sums = np.abs(weight.astype(np.int64)).sum(2) * INPUT_MAX
-  assert sums.max(initial=0) < 2**31
+  largest = np.abs(weight.astype(np.int64)).sum(2) * INPUT_MAX
+  assert largest.max(initial=0) < 2**31
   return IntegerDense(
     np.ascontiguousarray(weight),
     np.round(np.ldexp(bias, SCALE_BITS)).astype(np.int64),
@@ -234,12 +236,12 @@ class ContextPath:
     order: key of `models.context.TAPS`.
     layers: the masked convolution, its half of the first 1x1 layer (z's half
       is the control path's), and the other two.
-    inverse: int64 [Q, M]; IQV with INVERSE_BITS.
+    iqv: int64 [Q, M]; IQV with IQV_BITS.
   """
 
   order: str
   layers: tuple[IntegerDense, ...]
-  inverse: np.ndarray
+  iqv: np.ndarray
 
 
 class ContextState:
@@ -284,17 +286,17 @@ class ContextState:
     x = _run(second, x, second.bias[None], leaky=True)
     return _run(last, x, last.bias[None], last=True)
 
-  def add(self, positions: np.ndarray, normal: np.ndarray, step) -> None:
+  def add(self, positions: np.ndarray, normal: np.ndarray, q) -> None:
     """Makes a group known.
 
     Args:
       positions: int [n], raster numbers.
       normal: int64 [n, M], y_hat / IQV with SCALE_BITS.
-      step: quality of the positions, an integer or int [n].
+      q: quality step of the positions, an integer or int [n].
     """
     bound = 2**36 - 1  # so that the product is below 2**62
-    product = np.clip(normal, -bound, bound) * self._path.inverse[step]
-    drop = SCALE_BITS + INVERSE_BITS - INPUT_BITS
+    product = np.clip(normal, -bound, bound) * self._path.iqv[q]
+    drop = SCALE_BITS + IQV_BITS - INPUT_BITS
     y_hat = (product + (1 << (drop - 1))) >> drop
     y_hat = np.clip(y_hat, -INPUT_MAX, INPUT_MAX)
     rows, columns = np.divmod(positions, self._width)
@@ -312,23 +314,23 @@ def layer_shapes(order: str, M: int) -> list[tuple[int, int, int]]:
   return shapes
 
 
-def inverse_steps(steps: np.ndarray) -> np.ndarray:
-  """IQV [Q, M] float32 to the integers of `ContextPath.inverse`."""
-  scaled = np.round(np.ldexp(steps.astype(np.float64), INVERSE_BITS))
-  return np.clip(scaled, 1, INVERSE_MAX).astype(np.int64)
+def integer_iqv(iqv: np.ndarray) -> np.ndarray:
+  """IQV [Q, M] float32 to the integers of `ContextPath.iqv`."""
+  scaled = np.round(np.ldexp(iqv.astype(np.float64), IQV_BITS))
+  return np.clip(scaled, 1, IQV_MAX).astype(np.int64)
 
 
 def build_context_path(
-  order: str, params: dict, steps: np.ndarray
+  order: str, params: dict, iqv: np.ndarray
 ) -> ContextPath:
   """Quantises the context model.
 
   Args:
     order: key of `models.context.TAPS`.
     params: parameters of `models.context.ContextModel`.
-    steps: float32 [Q, M], IQV of each quality step.
+    iqv: float32 [Q, M], of each quality step.
   """
-  M = steps.shape[-1]
+  M = iqv.shape[-1]
   masked = np.asarray(params["masked"], np.float64)  # [taps, M, 2M]
   masked = np.pad(masked, ((0, 0), (0, _padded(M) - M), (0, 0)))
   kernels = [
@@ -342,4 +344,4 @@ def build_context_path(
     count, size = block_shape(kernel.shape[0])
     blocks = np.pad(kernel, ((0, count * size - kernel.shape[0]), (0, 0)))
     dense.append(quantise_dense(blocks.reshape(count, size, -1), bias))
-  return ContextPath(order, tuple(dense), inverse_steps(steps))
+  return ContextPath(order, tuple(dense), integer_iqv(iqv))

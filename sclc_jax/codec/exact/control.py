@@ -15,12 +15,13 @@ import functools
 
 import numpy as np
 
+from sclc_jax.codec import elementary
 from sclc_jax.codec.entropy.tables import INDEX_BOUNDS
-from sclc_jax.codec.pixels.tiles import at_step, bands, tiles
+from sclc_jax.codec.tiles import at_q, bands, tiles
 from sclc_jax.nn.transforms import LEAK_BITS, LEAK_FACTOR
 
 STRIDE = 64  # of z, in pixels
-STEPS_PER_LEVEL = 64
+Q_PER_LEVEL = 64
 ACTIVATION_BITS = 12  # fractional bits of activations
 ACTIVATION_MAX = 2**22 - 1  # activations are clipped here: 1024
 Z_MAX = 2**10  # |z| is clipped here by the encoder
@@ -86,7 +87,7 @@ def quantise_conv(
     largest = np.abs(kernel[..., o]).max()
     bits = 24
     if largest > 0:
-      bits = min(24, int(WEIGHT_BITS - 1 - np.floor(np.log2(largest))))
+      bits = min(24, int(WEIGHT_BITS - 1 - elementary.floor_log2(largest)))
     while True:
       w = np.round(np.ldexp(kernel[..., o], bits))
       b = np.round(np.ldexp(bias[o], bits + input_bits))
@@ -157,7 +158,7 @@ class ControlPath:
     reciprocals: int32 [Q, M]; 1 / QV with RECIPROCAL_BITS.
     signed: hyper-synthesis has leaky ReLUs and a signed output.
 
-  A quality `step` is an integer, or an integer array [h, w].
+  A quality step `q` is an integer, or an integer array [h, w].
   """
 
   convs: tuple[IntegerConv, ...]
@@ -181,21 +182,21 @@ class ControlPath:
     rows, columns = z_hat.shape[:2]
     side = importance = None
     for tile in tiles(rows, columns, _TILE, _MARGIN):
-      found = self._prior(z_hat[tile.source])
+      parts = self._prior(z_hat[tile.source])
       if side is None:
         side, importance = (
           None
           if part is None
           else np.empty((4 * rows, 4 * columns, part.shape[-1]), np.int32)
-          for part in found
+          for part in parts
         )
       inner, target = (
-        tuple(slice(4 * s.start, 4 * s.stop) for s in part)
-        for part in (tile.inner, tile.target)
+        tuple(slice(4 * s.start, 4 * s.stop) for s in sides)
+        for sides in (tile.inner, tile.target)
       )  # of y, 4 positions each
-      side[target] = found[0][inner]
+      side[target] = parts[0][inner]
       if importance is not None:
-        importance[target] = found[1][inner]
+        importance[target] = parts[1][inner]
     return side, importance
 
   def features(self, z_hat: np.ndarray) -> np.ndarray:
@@ -232,39 +233,39 @@ class ControlPath:
     return np.clip(x, 0, ACTIVATION_MAX)
 
   def mask(
-    self, importance: np.ndarray | None, step: int | np.ndarray, shape
+    self, importance: np.ndarray | None, q: int | np.ndarray, shape
   ) -> np.ndarray:
-    """Selected elements [h, w, M] bool at a quality step, or steps [h, w]."""
+    """Selected elements, bool [h, w, M], at a quality step or steps [h, w]."""
     mask = np.ones(shape, bool)
     if importance is not None:
       for rows in bands(shape):
-        threshold = at_step(self.thresholds, step, rows)
+        threshold = at_q(self.thresholds, q, rows)
         np.greater(importance[rows], threshold, out=mask[rows])
     return mask
 
   def index(
-    self, scale: np.ndarray, mask: np.ndarray, step: int | np.ndarray
+    self, scale: np.ndarray, mask: np.ndarray, q: int | np.ndarray
   ) -> np.ndarray:
     """Table index, int32 [n], of the selected elements in raster order.
 
     Args:
       scale: integers [..., M] in [0, SCALE_MAX].
       mask: bool, of its shape.
-      step: a quality step, or steps [...].
+      q: a quality step, or one a position [...].
     """
     index = np.empty(np.count_nonzero(mask), np.int32)
     start = 0
     for rows in bands(scale.shape):
-      reciprocal = at_step(self.reciprocals, step, rows).astype(np.int64)
+      reciprocal = at_q(self.reciprocals, q, rows).astype(np.int64)
       product = (scale[rows] * reciprocal)[mask[rows]]
       stop = start + product.size
       index[start:stop] = np.searchsorted(_BOUNDS, product, side="left")
       start = stop
     return index
 
-  def normal_mean(self, mean: np.ndarray, step: int | np.ndarray) -> np.ndarray:
+  def normal_mean(self, mean: np.ndarray, q: int | np.ndarray) -> np.ndarray:
     """floor(mean / QV) with SCALE_BITS, int64; arguments as `index`."""
-    return (mean * self.reciprocals[step].astype(np.int64)) >> RECIPROCAL_BITS
+    return (mean * self.reciprocals[q].astype(np.int64)) >> RECIPROCAL_BITS
 
 
 # Bounds between tables at the scale of scale * reciprocal. The first table
@@ -276,12 +277,12 @@ _BOUNDS = np.floor(
 
 def interpolate(table: np.ndarray) -> np.ndarray:
   """[L, M] positive to [64 (L - 1) + 1, M], geometric between levels."""
-  logs = np.log(np.maximum(np.asarray(table, np.float64), 1e-12))
+  logs = elementary.log(np.maximum(np.asarray(table, np.float64), 1e-12))
   levels = logs.shape[0]
-  q = np.arange(STEPS_PER_LEVEL * (levels - 1) + 1) / STEPS_PER_LEVEL
+  q = np.arange(Q_PER_LEVEL * (levels - 1) + 1) / Q_PER_LEVEL
   low = np.minimum(q.astype(int), levels - 2)
   d = (q - low)[:, None]
-  return np.exp(logs[low] * (1 - d) + logs[low + 1] * d)
+  return elementary.exp(logs[low] * (1 - d) + logs[low + 1] * d)
 
 
 def build_control_path(
@@ -325,6 +326,7 @@ def build_control_path(
   integer_head = quantise_conv(
     head["kernel"], head["bias"], ACTIVATION_BITS, ACTIVATION_MAX
   )
-  power = 0.5 ** (1.0 / interpolate(np.maximum(gamma, 1e-3)))
+  exponent = 1.0 / interpolate(np.maximum(gamma, 1e-3))
+  power = elementary.exp(elementary.log(0.5) * exponent)
   thresholds = np.floor(np.ldexp(power, IMPORTANCE_BITS)).astype(np.int32)
   return ControlPath(convs, integer_head, thresholds, reciprocals, signed)

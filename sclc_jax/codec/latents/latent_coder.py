@@ -12,9 +12,9 @@ import numpy as np
 
 from sclc_jax.codec.exact.context import ContextState, coding_groups
 from sclc_jax.codec.exact.control import SCALE_BITS
-from sclc_jax.codec.latents.rdoq import Rounding
+from sclc_jax.codec.latents.rdoq import RDOQ
 from sclc_jax.codec.model.codec_model import CodecModel
-from sclc_jax.codec.pixels.tiles import bands
+from sclc_jax.codec.tiles import bands
 
 _SYMBOL_MAX = 2**24
 
@@ -46,20 +46,20 @@ class LatentCoder:
   Args:
     model: a frozen model.
     engine: a range coder of `range_coder.get_engine`.
-    rate_weight: of the encoder's `Rounding`.
+    rate_weight: of the encoder's `RDOQ`.
 
   In all methods `side` is that of `ControlPath.prior`, `mask` bool [h, w, M],
-  `step` the quality, an integer or an integer array [h, w].
+  `q` the quality step, an integer or an integer array [h, w].
   """
 
   def __init__(self, model: CodecModel, engine, rate_weight: float):
     self._model = model
     self._control = model.control
     self._engine = engine
-    self._rounding = Rounding(model.y_tables, rate_weight)
+    self._rdoq = RDOQ(model.y_tables, rate_weight)
 
   def choose(
-    self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, step
+    self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, q
   ) -> tuple[np.ndarray, np.ndarray]:
     """What is to be coded of y, float32 [h, w, M].
 
@@ -67,23 +67,25 @@ class LatentCoder:
       Of the selected elements, in coding order, table index and symbol, int32
       [n].
     """
-    code = self._quantizer(y)
-    return self._walk(side, mask, step, code, reconstruct=False)[:2]
+    code = self._quantizer(y, self._model.qv, self._rdoq)
+    return self._walk(side, mask, q, code, reconstruct=False)[:2]
 
   def quantise(
-    self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, step
+    self, y: np.ndarray, side: np.ndarray, mask: np.ndarray, q
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What `decode` will give for y: that of `choose`, and y_hat [h, w, M]."""
-    return self._walk(side, mask, step, self._quantizer(y))
+    code = self._quantizer(y, self._model.qv, self._rdoq)
+    return self._walk(side, mask, q, code)
 
   def nearest(
-    self, y_hat: np.ndarray, side: np.ndarray, mask: np.ndarray, step
+    self, y_hat: np.ndarray, side: np.ndarray, mask: np.ndarray, q
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As `quantise`, of the y_hat that lies nearest to a wanted one."""
-    return self._walk(side, mask, step, self._quantizer(y_hat, 1, _to_nearest))
+    code = self._quantizer(y_hat, self._model.iqv, _to_nearest)
+    return self._walk(side, mask, q, code)
 
   def decode(
-    self, data: bytes, side: np.ndarray, mask: np.ndarray, step
+    self, data: bytes, side: np.ndarray, mask: np.ndarray, q
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decodes y.
 
@@ -97,9 +99,9 @@ class LatentCoder:
       del positions, chosen, normal, at
       return read(index)
 
-    return self._walk(side, mask, step, decode)
+    return self._walk(side, mask, q, decode)
 
-  def _walk(self, side, mask, step, code, reconstruct=True):
+  def _walk(self, side, mask, q, code, reconstruct=True):
     """Runs over the groups, which encoder and decoder must do alike.
 
     `code` gives the symbols of a group from (positions, chosen, normal, index,
@@ -116,50 +118,48 @@ class LatentCoder:
     index, symbols = np.empty((2, np.count_nonzero(mask)), np.int32)
     done = 0
     for group in position_groups(self._model, h, w):
-      at = step if np.ndim(step) == 0 else np.ravel(step)[group]
-      here, rows = chosen[group], side[group]
+      at = q if np.ndim(q) == 0 else np.ravel(q)[group]
+      coded, rows = chosen[group], side[group]
       if context is not None:
         rows = context.gaussian(rows, group)
       mean, scale = self._gaussian(rows)
       normal = None
       if mean is not None:
         normal = self._control.normal_mean(mean, at)
-      new = slice(done, done + np.count_nonzero(here))
-      index[new] = self._control.index(scale, here, at)
-      symbols[new] = code(group, here, normal, index[new], at)
+      new = slice(done, done + np.count_nonzero(coded))
+      index[new] = self._control.index(scale, coded, at)
+      symbols[new] = code(group, coded, normal, index[new], at)
       done = new.stop
       if context is not None or (reconstruct and normal is not None):
         if self._model.config.unselected == "zero":
-          normal = normal * here
+          normal = normal * coded
         bounded = np.clip(symbols[new], -_SYMBOL_MAX, _SYMBOL_MAX).astype(
           np.int64
         )
-        normal[here] += bounded << SCALE_BITS
+        normal[coded] += bounded << SCALE_BITS
         if context is not None:
           context.add(group, normal, at)
       if reconstruct:
         if normal is None:
-          filled = np.zeros(here.shape, np.float32)
-          filled[here] = symbols[new]
+          filled = np.zeros(coded.shape, np.float32)
+          filled[coded] = symbols[new]
         else:
           filled = _as_float(normal)
-        y_hat[group] = filled * self._model.steps[1, at]
+        y_hat[group] = filled * self._model.iqv[at]
     return index, symbols, y_hat.reshape(mask.shape) if reconstruct else None
 
-  def _quantizer(self, values: np.ndarray, table: int = 0, rounding=None):
-    """The `code` of `_walk` that rounds, float32 [h, w, M].
+  def _quantizer(self, values: np.ndarray, table: np.ndarray, rounding):
+    """The `code` of `_walk` that rounds.
 
     Args:
-      values: in steps of QV where `table` is 0, of IQV where it is 1.
-      table: which of them.
-      rounding: of values in steps, given their table index; the encoder's if
-        None.
+      values: float32 [h, w, M].
+      table: [Q, M] to divide them by: QV, or IQV where they are y_hat.
+      rounding: of the quotients, given their table index.
     """
     flat = values.reshape(-1, values.shape[-1])
-    rounding = rounding or self._rounding
 
     def quantize(positions, chosen, normal, index, at):
-      centred = flat[positions] / self._model.steps[table, at]
+      centred = flat[positions] / table[at]
       if normal is not None:
         centred -= _as_float(normal)
       symbols = rounding(centred[chosen], index)

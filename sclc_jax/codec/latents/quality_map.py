@@ -32,11 +32,11 @@ class QualityMap:
   low: int
   high: int
 
-  def steps(self) -> np.ndarray:
+  def q(self) -> np.ndarray:
     """Quality step of each position of y, int32 [h, w]."""
     rise = (2 * self.grid * (self.high - self.low) + TOP) // (2 * TOP)
-    steps = (self.low + rise).astype(np.int32)
-    return np.repeat(np.repeat(steps, 4, 0), 4, 1)
+    squares = (self.low + rise).astype(np.int32)
+    return np.repeat(np.repeat(squares, 4, 0), 4, 1)
 
 
 def resample(quality: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -77,17 +77,17 @@ def _predict(grid: np.ndarray, i: int, j: int) -> int:
   return max(min(left, above), min(max(left, above), corner))
 
 
-def encode(found: QualityMap, engine) -> bytes:
+def encode(qualities: QualityMap, engine) -> bytes:
   """Lowest step (2 bytes), table (1 byte), coded grid; not the highest step.
 
   Args:
-    found: the map.
+    qualities: the map.
     engine: range coder.
   """
-  height, width = found.grid.shape
+  height, width = qualities.grid.shape
   residual = np.array(
     [
-      found.grid[i, j] - _predict(found.grid, i, j)
+      qualities.grid[i, j] - _predict(qualities.grid, i, j)
       for i in range(height)
       for j in range(width)
     ]
@@ -102,7 +102,7 @@ def encode(found: QualityMap, engine) -> bytes:
     for table in tables
   }
   best = min(codes, key=lambda table: len(codes[table]))
-  return found.low.to_bytes(2, "little") + bytes([best]) + codes[best]
+  return qualities.low.to_bytes(2, "little") + bytes([best]) + codes[best]
 
 
 def decode(

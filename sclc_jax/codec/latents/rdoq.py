@@ -1,4 +1,4 @@
-"""Which integer stands for a value: rounding with an eye on the rate.
+"""RDOQ: the integer that stands for a value is chosen by its rate, too.
 
 The paper rounds to the nearest. A value between two integers costs less as the
 smaller one, most of all as 0, and between the middle and a little above it the
@@ -16,14 +16,14 @@ from sclc_jax.codec.entropy.range_coder import RangeTables, symbol_bits
 _LARGEST = 15  # magnitude from which on the extra width is taken for the same
 
 
-class Rounding:
+class RDOQ:
   """Rounds to the integer of least error^2 + weight * bits.
 
   Of the nearest integer and the next smaller one, that is.
 
   Args:
     tables: of the range coder, symmetric about 0.
-    weight: squared steps a bit; 0 rounds to the nearest.
+    weight: squared units of QV a bit; 0 rounds to the nearest.
   """
 
   def __init__(self, tables: RangeTables, weight: float):
@@ -40,7 +40,7 @@ class Rounding:
     self._border = self._border.astype(np.float32)
 
   def __call__(self, values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Integers, as floats, for values in steps.
+    """Integers, as floats, for values in units of QV.
 
     Args:
       values: float32 [n].

@@ -1,4 +1,4 @@
-"""Which symbols to code: a search for the best picture at the rate.
+"""Latent refinement: better symbols for a photo and a quality.
 
 The analysis gives a good y at once, but not the best one for a photo and a
 quality (Campos et al. 2019, arXiv 1906.01223; Yang et al. 2020, 2006.04240,
@@ -7,11 +7,11 @@ who follow gradients through a relaxed rounding). Here
 1. y moves against what analysis and synthesis, one after the other, make of
    it: y + (analysis(x) - analysis(synthesis(y))) / 2. The high rates gain most.
 2. Passes over the symbols follow. Each takes the gradient of the squared error
-   at what is coded, predicts for every symbol what one step up or down would
-   bring in lmbda * error + bits, and takes a random part of the steps that
+   at what is coded, predicts for every symbol what one more or one less would
+   bring in lmbda * error + bits, and makes a random part of the changes that
    pay: a part, since a prediction holds while the neighbours stay.
 
-Only the encoder searches. A decoder reads what it always reads, at its speed.
+Only the encoder refines. A decoder reads what it always reads, at its speed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -27,35 +26,34 @@ import numpy as np
 import tqdm
 
 from sclc_jax.codec.entropy.range_coder import symbol_bits
+from sclc_jax.codec.latents.analysis import Analysis
 from sclc_jax.codec.latents.latent_coder import LatentCoder, coded_elements
 from sclc_jax.codec.model.codec_model import CodecModel
-from sclc_jax.codec.pixels.tiles import Tile, bands, tiles
-from sclc_jax.codec.pixels.transforms import Transforms, padded_part
+from sclc_jax.codec.pixels.picture import padded_part
+from sclc_jax.codec.pixels.transforms import Transforms
+from sclc_jax.codec.tiles import Tile, bands, tiles
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.pixels import to_pixels
-
-if TYPE_CHECKING:
-  from sclc_jax.codec.codec import Analysis
 
 MAX_PASSES = 64
 # An element of y reaches blocks of pixels from one before to two after it, and
 # these read y from two before to one after: in all, from 3 before to 3 after.
 _MARGIN = (3, 3)
-_DAMPING = 0.5  # of step 1; more gains at the top levels, and loses below
+_DAMPING = 0.5  # of 1 above; more gains at the top levels, and loses below
 # Measured on crops of training photographs at levels 1, 5 and 8: how many
 # random projections estimate the curvature, and which share of it is each
-# element's own, the rest being the product of channel and position.
+# element's own; the remainder is the product of channel and position.
 _PROBES = 3
 _OWN = 0.2
-# From the first pass to the last: a factor on the curvature, as steps taken
-# together disturb each other; the part of the paying steps that is taken.
+# From the first pass to the last: a factor on the curvature, as changes made
+# together disturb each other; the part of the paying changes that is made.
 _CAUTION = (1.5, 1.2)
 _PART = (0.5, 0.2)
 
 
 def check_effort(model: CodecModel, effort: int) -> None:
-  """Raises a ValueError where a model cannot be searched so."""
+  """Raises a ValueError where latents of a model cannot be refined so."""
   if not 0 <= effort <= MAX_PASSES:
     raise ValueError(
       f"effort must lie in [0, {MAX_PASSES}], got {effort}; 4 gives most of "
@@ -75,8 +73,8 @@ def check_effort(model: CodecModel, effort: int) -> None:
     )
 
 
-class Search:
-  """Finds the symbols of an image at a quality; safe to share by threads.
+class Refinement:
+  """Finds better symbols of an image at a quality; safe to share by threads.
 
   Args:
     model: a frozen model that `check_effort` passes.
@@ -103,7 +101,7 @@ class Search:
     def apply(method: str, y: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
       shapes = (array.shape for array in inputs)
       return transforms.compile_once(
-        ("search", method, y.shape, *shapes),
+        ("refinement", method, y.shape, *shapes),
         lambda: np.asarray(
           _apply(model.config, transforms.params, method, y, *inputs)
         ),
@@ -112,77 +110,77 @@ class Search:
     self._apply = apply
 
   def __call__(
-    self, analysis: Analysis, mask: np.ndarray, step: int | np.ndarray
+    self, analysis: Analysis, mask: np.ndarray, q: int | np.ndarray
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As `LatentCoder.quantise` of the image's y, with better symbols.
 
     Args:
       analysis: of the image.
       mask: bool [h, w, M], the elements to code.
-      step: the quality, an integer or an integer array [h, w].
+      q: the quality step, an integer or an integer array [h, w].
     """
     parts = tiles(*analysis.y.shape[:2], self._tile, _MARGIN)
     rounds = self._passes + 2
     with tqdm.tqdm(
       total=rounds * len(parts), disable=not self._progress, leave=False,
-      desc="search", unit="tile", file=sys.stderr,
+      desc="refinement", unit="tile", file=sys.stderr,
     ) as bar:  # fmt: skip
-      lmbdas = self._lmbdas(step)
+      lmbdas = self._lmbdas(q)
       error = _Error(self._apply, analysis, lmbdas, parts, bar.update)
-      return self._search(error, analysis, mask, step)
+      return self._refine(error, analysis, mask, q)
 
-  def _search(self, error: _Error, analysis: Analysis, mask, step):
+  def _refine(self, error: _Error, analysis: Analysis, mask, q):
     where = coded_elements(self._model, mask)
-    coded = analysis.side, mask, step
+    coded = analysis.side, mask, q
     quantise, nearest = self._latents.quantise, self._latents.nearest
-    forward, inverse = self._model.steps[:, step]
+    qv, iqv = self._model.qv[q], self._model.iqv[q]
     unselected = quantise(analysis.y, *coded)[2]
-    unrounded = np.where(mask, analysis.y * (inverse / forward), unselected)
+    unrounded = np.where(mask, analysis.y * (iqv / qv), unselected)
     y = analysis.y + _DAMPING * error.returned(unrounded)
     index, symbols, y_hat = quantise(y, *coded)
     del unselected, unrounded, y  # what a large image cannot spare
-    scale = np.broadcast_to(inverse, mask.shape).ravel()[where]
+    scale = np.broadcast_to(iqv, mask.shape).ravel()[where]
     curvature = error.curvature(y_hat).ravel()[where] * scale**2
     for number in range(self._passes):
       along = number / max(1, self._passes - 1)
       slope = error.gradient(y_hat).ravel()[where] * scale
       caution = _CAUTION[0] + (_CAUTION[1] - _CAUTION[0]) * along
-      steps = np.empty(symbols.size, np.float32)
-      for some in bands(steps.shape):
-        steps[some] = self._steps(
+      changes = np.empty(symbols.size, np.float32)
+      for some in bands(changes.shape):
+        changes[some] = self._changes(
           symbols[some], index[some], slope[some], curvature[some] * caution
         )
       part = _PART[0] * (_PART[1] / _PART[0]) ** along
-      steps[_random(number, steps.size) >= part] = 0
-      y_hat.ravel()[where] += steps * scale
+      changes[_random(number, changes.size) >= part] = 0
+      y_hat.ravel()[where] += changes * scale
       index, symbols, y_hat = nearest(y_hat, *coded)
     return index, symbols, y_hat
 
-  def _lmbdas(self, step: int | np.ndarray) -> np.ndarray:
+  def _lmbdas(self, q: int | np.ndarray) -> np.ndarray:
     """Lagrange weight of each quality step, [] or [h, w]."""
-    goal = self._model.objective
-    place = np.asarray(step) / (len(self._model.steps[0]) - 1)
-    return goal.lmbda_first * (goal.lmbda_last / goal.lmbda_first) ** place
+    objective = self._model.objective
+    first, last = objective.lmbda_first, objective.lmbda_last
+    return first * (last / first) ** (np.asarray(q) / (len(self._model.qv) - 1))
 
-  def _steps(self, symbols, index, slope, curvature) -> np.ndarray:
-    """-1, 0 or 1 for each symbol: the step that pays most, as predicted.
+  def _changes(self, symbols, index, slope, curvature) -> np.ndarray:
+    """-1, 0 or 1 for each symbol: the change that pays most, as predicted.
 
     Args:
       symbols: int32 [n].
       index: int32 [n], their tables.
-      slope: float32 [n], bits that the error changes by a step.
+      slope: float32 [n], bits of error that one more adds, to first order.
       curvature: float32 [n], the second derivative, bits.
     """
     tables = self._model.y_tables
     now = symbol_bits(tables, symbols, index)
     best = np.zeros(symbols.size)
-    steps = np.zeros(symbols.size, np.float32)
+    changes = np.zeros(symbols.size, np.float32)
     for change in (-1, 1):
       bits = symbol_bits(tables, symbols + np.int32(change), index)
       gain = now - bits - (change * slope + curvature / 2)
-      steps[gain > best] = change
+      changes[gain > best] = change
       best = np.maximum(best, gain)
-    return steps
+    return changes
 
 
 class _Error:
@@ -246,9 +244,9 @@ class _Error:
 
     raw = self._in_tiles("curvature", y_hat, inputs)
     channel = raw.mean((0, 1))
-    place = np.mean(raw / np.maximum(channel, 1e-20), -1, keepdims=True)
+    position = np.mean(raw / np.maximum(channel, 1e-20), -1, keepdims=True)
     raw *= _OWN
-    raw += (1 - _OWN) * channel * place
+    raw += (1 - _OWN) * channel * position
     return raw
 
   def _weight_of_pixels(self, rows: slice, columns: slice) -> np.ndarray:

@@ -33,12 +33,13 @@ class CodecModel:
     params: nested dict of float32 parameters (rounded to float16 once).
     control: the integer control path.
     z_tables: range coder tables of z, one a channel.
-    steps: float32 [2, Q, M], QV and IQV for each 64th of a level.
+    qv: float32 [Q, M], what y is divided by at each quality step.
+    iqv: float32 [Q, M], what symbols are multiplied by.
     fingerprint: first bytes of the SHA-256 of all of it.
     context: the integer context model, of the bases that have one.
     fitted: tables of y of this model's own, where they are not the Gaussian
       ones that all models share.
-    objective: what it was trained for, which an encoder's search needs; None
+    objective: what it was trained for, which latent refinement needs; None
       where that is not known. No decoder needs it, so the fingerprint does not
       cover it.
   """
@@ -47,7 +48,8 @@ class CodecModel:
   params: dict[str, Any]
   control: ControlPath
   z_tables: RangeTables
-  steps: np.ndarray
+  qv: np.ndarray
+  iqv: np.ndarray
   fingerprint: bytes
   context: ContextPath | None = None
   fitted: RangeTables | None = None
@@ -94,7 +96,7 @@ def model_tensors(model: CodecModel) -> dict[str, np.ndarray]:
   flat["control/reciprocals"] = model.control.reciprocals
   flat["z_tables/cdf"] = model.z_tables.cdf
   flat["z_tables/cdf_offset"] = model.z_tables.cdf_offset
-  flat["steps"] = model.steps
+  flat["steps"] = np.stack([model.qv, model.iqv])
   if model.fitted is not None:
     flat["y_tables/cdf"] = model.fitted.cdf
     flat["y_tables/cdf_offset"] = model.fitted.cdf_offset

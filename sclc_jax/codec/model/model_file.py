@@ -19,11 +19,11 @@ from sclc_jax.codec.entropy.tables import SCALES
 from sclc_jax.codec.exact.context import (
   ContextPath,
   IntegerDense,
-  inverse_steps,
+  integer_iqv,
   layer_shapes,
 )
 from sclc_jax.codec.exact.control import (
-  STEPS_PER_LEVEL,
+  Q_PER_LEVEL,
   ControlPath,
   IntegerConv,
 )
@@ -84,13 +84,13 @@ def _changes(
 ) -> dict[str, np.ndarray]:
   """Those of a model's arrays that its parent has otherwise."""
   name = parent.fingerprint.hex()
-  found = _find_shipped(name)
-  if found is None:
+  shipped = _find_shipped(name)
+  if shipped is None:
     raise ValueError(
       f"parent {name} is not a shipped model, so that nobody could read what "
       "refers to it; 'sclc models' lists those that are."
     )
-  if pathlib.Path(path).resolve() == found[1].resolve():
+  if pathlib.Path(path).resolve() == shipped[1].resolve():
     raise ValueError(
       f"{path} is the file of the parent itself; write to another."
     )
@@ -189,8 +189,9 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
     # Compiled code reads these without a look at their size.
     for i, shape in enumerate(layer_shapes(config.base, config.M)):
       _check_layer(f"context_{i}", layers[i], shape, shape[1])
-    inverse = inverse_steps(tree["steps"][1])
-    context = ContextPath(config.base, tuple(layers), inverse)
+    context = ContextPath(
+      config.base, tuple(layers), integer_iqv(tree["steps"][1])
+    )
   params = unflatten(
     {k: v.astype(np.float32) for k, v in flatten(tree["params"], "p").items()}
   )["p"]
@@ -203,7 +204,7 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
     params,
     path,
     z_tables,
-    tree["steps"],
+    *tree["steps"],
     fingerprint,
     context,
     fitted,
@@ -218,7 +219,7 @@ def _tables(tree: dict[str, Any], name: str, count: int) -> RangeTables:
 
 
 def _check_control(
-  config: ModelConfig, path: ControlPath, steps: np.ndarray
+  config: ModelConfig, path: ControlPath, quantizer: np.ndarray
 ) -> None:
   """Coding indexes these without a look at their size."""
   N, M = config.N, config.M
@@ -230,11 +231,11 @@ def _check_control(
     _check_layer(str(i), conv, shape, shape[-1])
   if path.head is not None:
     _check_layer("head", path.head, (1, 1, features, M), M)
-  table = STEPS_PER_LEVEL * (config.levels - 1) + 1, M
+  table = Q_PER_LEVEL * (config.levels - 1) + 1, M
   for name, shape, wanted in (
     ("control/thresholds", path.thresholds.shape, table),
     ("control/reciprocals", path.reciprocals.shape, table),
-    ("steps", steps.shape, (2, *table)),
+    ("steps", quantizer.shape, (2, *table)),
   ):
     if shape != wanted:
       raise KeyError(name)
@@ -263,8 +264,8 @@ def shipped_models() -> dict[str, pathlib.Path]:
 
 def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
   """Name and model of the shipped one that has this fingerprint, if any."""
-  found = _find_shipped(fingerprint.hex())
-  return found and (found[0], read_model(found[1]))
+  shipped = _find_shipped(fingerprint.hex())
+  return shipped and (shipped[0], read_model(shipped[1]))
 
 
 def _find_shipped(fingerprint: str) -> tuple[str, pathlib.Path] | None:

@@ -23,7 +23,7 @@ _MAX_ORDER = 3
 
 
 class DamagedTensorsError(ValueError):
-  """Not a whole file of tensors; says what was found."""
+  """Not a whole file of tensors; says what is wrong."""
 
 
 @contextlib.contextmanager
@@ -58,7 +58,7 @@ def write_tensors(
   for name, array in tensors.items():
     order, packed[name] = min(
       ((order, _pack(array, order)) for order in _orders(array)),
-      key=lambda found: found[1].size,
+      key=lambda candidate: candidate[1].size,
     )
     layout[name] = [array.dtype.str, array.shape, *[order] * (order > 0)]
   header = json.dumps(about | {"tensors": layout}, sort_keys=True)

@@ -12,9 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sclc_jax.codec.exact.control import STRIDE, Z_MAX
-from sclc_jax.codec.pixels.tiles import tiles
-from sclc_jax.codec.stream import bitstream
+from sclc_jax.codec.exact.control import Z_MAX
+from sclc_jax.codec.pixels.picture import (
+  crop_into,
+  empty_picture,
+  grid,
+  padded_part,
+)
+from sclc_jax.codec.tiles import tiles
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.pixels import from_pixels, to_pixels
@@ -103,13 +108,13 @@ class Transforms:
     self, y_hat: np.ndarray, height: int, width: int, colour: int
   ) -> np.ndarray:
     """y_hat to the picture, uint8 [H, W, 3], or [H, W] where it is gray."""
-    image = _picture(height, width, colour)
+    image = empty_picture(height, width, colour)
 
     def read(row: slice, column: slice) -> np.ndarray:
       return y_hat[row, column]
 
     def write(target: tuple[slice, slice], part: np.ndarray) -> None:
-      _crop(part, image[target])
+      crop_into(image[target], part)
 
     self._in_tiles("synthesis", y_hat.shape[:2], 16, read, write)
     return image
@@ -170,49 +175,6 @@ class Transforms:
       part = self.run(method, read(*tile.source)[None])[0]
       inner = tuple(_scaled(s, scale) for s in tile.inner)
       write(tuple(_scaled(s, scale) for s in tile.target), part[inner])
-
-
-def grid(height: int, width: int) -> tuple[int, int]:
-  """Rows and columns of y for a picture of so many pixels."""
-  return -(-height // STRIDE) * 4, -(-width // STRIDE) * 4
-
-
-def padded(image: np.ndarray) -> np.ndarray:
-  """uint8 [H, W, 3] or [H, W] as RGB, edges repeated to whole positions."""
-  rows, columns = grid(*image.shape[:2])
-  return padded_part(image, slice(0, 16 * rows), slice(0, 16 * columns))
-
-
-def cropped(
-  pixels: np.ndarray, height: int, width: int, colour: int
-) -> np.ndarray:
-  """The picture in the RGB pixels that `run` gives for its grid."""
-  image = _picture(height, width, colour)
-  _crop(pixels, image)
-  return image
-
-
-def padded_part(image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-  """RGB pixels of a part of a picture whose edges are repeated without end."""
-  i, j = (
-    np.minimum(np.arange(part.start, part.stop), length - 1)
-    for part, length in zip((rows, columns), image.shape)
-  )
-  part = image[i[:, None], j]
-  return np.repeat(part[..., None], 3, -1) if part.ndim == 2 else part
-
-
-def _crop(pixels: np.ndarray, place: np.ndarray) -> None:
-  """Writes RGB pixels into a picture, which may be smaller, or gray."""
-  pixels = pixels[: place.shape[0], : place.shape[1]]
-  if place.ndim == 2:
-    pixels = np.round(pixels.astype(np.float32).mean(-1))
-  place[:] = pixels
-
-
-def _picture(height: int, width: int, colour: int) -> np.ndarray:
-  gray = colour == bitstream.GRAY
-  return np.empty((height, width) if gray else (height, width, 3), np.uint8)
 
 
 def _scaled(part: slice, factor: int) -> slice:

@@ -44,28 +44,38 @@ class DamagedFileError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-  """What the file says about itself.
+  """What the file says about the picture.
 
-  `step` is the quality in 64ths of a level above 1, the highest where there is
-  a quality map; `symbols_check` a CRC of the decoded symbols; `sections` are
-  the kind and bytes of each.
+  Attributes:
+    fingerprint: of the model.
+    colour: RGB or GRAY.
+    q: quality in 64ths of a level above 1, the highest where there is a
+      quality map.
+    height: pixels.
+    width: pixels.
+    symbols_check: see the function of this name.
   """
 
   fingerprint: bytes
   colour: int
-  step: int
+  q: int
   height: int
   width: int
-  z_bytes: int
-  y_bytes: int
   symbols_check: int
-  header_bytes: int = 0
-  sections: tuple[tuple[int, int], ...] = ()
 
   @property
   def quality(self) -> float:
     """In [1, L]."""
-    return 1 + self.step / 64
+    return 1 + self.q / 64
+
+
+@dataclasses.dataclass(frozen=True)
+class File(Header):
+  """A whole file: the header, coded z, coded y, and the sections by kind."""
+
+  z: bytes
+  y: bytes
+  sections: Mapping[int, bytes] = dataclasses.field(default_factory=dict)
 
 
 def symbols_check(z: np.ndarray, y: np.ndarray) -> int:
@@ -99,38 +109,35 @@ def _read_leb128(data: bytes, at: int) -> tuple[int, int]:
   raise DamagedFileError("the file's header is damaged; copy it again.")
 
 
-def pack(
-  header: Header,
-  z: bytes,
-  y: bytes,
-  sections: Mapping[int, bytes] | None = None,
-) -> bytes:
-  """The whole file; lengths are taken from `z`, `y` and `sections`."""
-  parts = sorted((sections or {}).items())
-  head = MAGIC + bytes([2 if parts else 1]) + header.fingerprint
-  head += bytes([header.colour]) + header.step.to_bytes(2, "little")
-  for value in (header.height, header.width, len(z), len(y)):
+def pack(file: File) -> bytes:
+  """The bytes of a file."""
+  parts = sorted(file.sections.items())
+  head = MAGIC + bytes([2 if parts else 1]) + file.fingerprint
+  head += bytes([file.colour]) + file.q.to_bytes(2, "little")
+  for value in (file.height, file.width, len(file.z), len(file.y)):
     head += _leb128(value)
   if parts:
     head += bytes([len(parts)])
     head += b"".join(bytes([k]) + _leb128(len(part)) for k, part in parts)
-  head += header.symbols_check.to_bytes(2, "little")
-  payload = b"".join([z, y, *(part for _, part in parts)])
+  head += file.symbols_check.to_bytes(2, "little")
+  payload = b"".join([file.z, file.y, *(part for _, part in parts)])
   check = zlib.crc32(payload, zlib.crc32(head))
   return head + check.to_bytes(4, "little") + payload
 
 
-def _read_sections(
-  data: bytes, at: int
-) -> tuple[tuple[tuple[int, int], ...], int]:
-  cut = DamagedFileError("the file is cut inside its header; copy it again.")
+def _cut_header() -> DamagedFileError:
+  return DamagedFileError("the file is cut inside its header; copy it again.")
+
+
+def _read_section_sizes(data: bytes, at: int) -> tuple[dict[int, int], int]:
+  """(bytes of each section by kind, where what follows starts)."""
   if at >= len(data):
-    raise cut
+    raise _cut_header()
   count, at = data[at], at + 1
-  found: list[tuple[int, int]] = []
+  sizes: dict[int, int] = {}
   for _ in range(count):
     if at >= len(data):
-      raise cut
+      raise _cut_header()
     kind = data[at]
     size, at = _read_leb128(data, at + 1)
     if kind not in SECTION_NAMES:
@@ -138,20 +145,30 @@ def _read_sections(
         f"the file has a section of kind {kind}, which this program does not "
         "know; update sclc_jax (or the file is damaged)."
       )
-    if found and kind <= found[-1][0]:
+    if kind <= max(sizes, default=0):
       raise DamagedFileError(
         "the file's sections are out of order; it is damaged."
       )
-    found.append((kind, size))
-  if not found:
+    sizes[kind] = size
+  if not sizes:
     raise DamagedFileError(
       "the file has format version 2 but no sections; it is damaged."
     )
-  return tuple(found), at
+  return sizes, at
 
 
-def unpack_header(data: bytes) -> Header:
-  """Reads the header alone; checks magic and version, not the payload."""
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+  """Bytes of the header, of coded z and y, and of each section by kind."""
+
+  header: int
+  z: int
+  y: int
+  sections: Mapping[int, int]
+
+
+def _check_start(data: bytes) -> None:
+  """Raises an error unless this is a file of a version that we read."""
   if not data:
     raise DamagedFileError("the file is empty.")
   if data[:3] != MAGIC:
@@ -161,39 +178,75 @@ def unpack_header(data: bytes) -> Header:
       "make one with 'sclc compress IMAGE'."
     )
   if len(data) < 4:
-    raise DamagedFileError("the file is cut inside its header; copy it again.")
+    raise _cut_header()
   if data[3] > VERSION or data[3] == 0:
     raise DamagedFileError(
       f"the file has format version {data[3]}, this program reads up to "
       f"{VERSION}; update sclc_jax (or the file is damaged)."
     )
+
+
+def _read_header(data: bytes) -> tuple[Header, _Layout]:
+  _check_start(data)
   if len(data) < 13:
-    raise DamagedFileError("the file is cut inside its header; copy it again.")
-  colour, step = data[10], int.from_bytes(data[11:13], "little")
+    raise _cut_header()
+  colour, q = data[10], int.from_bytes(data[11:13], "little")
   at = 13
   values = []
   for _ in range(4):
     value, at = _read_leb128(data, at)
     values.append(value)
-  sections: tuple[tuple[int, int], ...] = ()
+  height, width, z_bytes, y_bytes = values
+  sections: dict[int, int] = {}
   if data[3] == 2:
-    sections, at = _read_sections(data, at)
+    sections, at = _read_section_sizes(data, at)
   if at + 6 > len(data):
-    raise DamagedFileError("the file is cut inside its header; copy it again.")
+    raise _cut_header()
   if colour > GRAY:
     raise DamagedFileError(
       f"the file has colour mode {colour}, which does not exist; it is damaged."
     )
-  symbols = int.from_bytes(data[at : at + 2], "little")
-  return Header(data[4:10], colour, step, *values, symbols, at + 6, sections)
+  check = int.from_bytes(data[at : at + 2], "little")
+  header = Header(data[4:10], colour, q, height, width, check)
+  return header, _Layout(at + 6, z_bytes, y_bytes, sections)
 
 
-def unpack(data: bytes) -> tuple[Header, bytes, bytes]:
-  """Reads and checks the whole file: (header, coded z, coded y)."""
-  header = unpack_header(data)
-  at = header.header_bytes
-  end = at + header.z_bytes + header.y_bytes
-  end += sum(size for _, size in header.sections)
+def unpack_header(data: bytes) -> Header:
+  """Reads the header alone; checks magic and version, not what follows."""
+  return _read_header(data)[0]
+
+
+def describe(data: bytes) -> dict:
+  """What the header alone tells, without a look at what follows it."""
+  header, layout = _read_header(data)
+  return {
+    "bytes": len(data),
+    "width": header.width,
+    "height": header.height,
+    "colour": "gray" if header.colour == GRAY else "rgb",
+    "quality": header.quality,
+    "model": header.fingerprint.hex(),
+    "header_bytes": layout.header,
+    "z_bytes": layout.z,
+    "y_bytes": layout.y,
+    **{
+      f"{SECTION_NAMES[kind]}_bytes": size
+      for kind, size in layout.sections.items()
+    },
+    "bpp": 8 * len(data) / max(1, header.width * header.height),
+  }
+
+
+def unpack(data: bytes) -> File:
+  """Reads and checks a whole file.
+
+  Raises:
+    DamagedFileError: it is not whole; says what is wrong.
+  """
+  header, layout = _read_header(data)
+  start = layout.header
+  sizes = [layout.z, layout.y, *layout.sections.values()]
+  end = start + sum(sizes)
   if len(data) < end:
     raise DamagedFileError(
       f"the file is cut: {len(data)} of {end} bytes; copy it again."
@@ -203,8 +256,8 @@ def unpack(data: bytes) -> tuple[Header, bytes, bytes]:
       f"the file goes on for {len(data) - end} bytes after its end; "
       "it is damaged."
     )
-  check = zlib.crc32(data[at:], zlib.crc32(data[: at - 4]))
-  if check != int.from_bytes(data[at - 4 : at], "little"):
+  check = zlib.crc32(data[start:], zlib.crc32(data[: start - 4]))
+  if check != int.from_bytes(data[start - 4 : start], "little"):
     raise DamagedFileError(
       "the file is damaged (its check value differs); copy it again."
     )
@@ -212,15 +265,9 @@ def unpack(data: bytes) -> tuple[Header, bytes, bytes]:
     raise DamagedFileError(
       f"the file declares {header.width}x{header.height} pixels; it is damaged."
     )
-  middle = at + header.z_bytes
-  return header, data[at:middle], data[middle : middle + header.y_bytes]
-
-
-def read_sections(header: Header, data: bytes) -> dict[int, bytes]:
-  """Content of each section, by kind, of a file that `unpack` has checked."""
-  at = header.header_bytes + header.z_bytes + header.y_bytes
-  found = {}
-  for kind, size in header.sections:
-    found[kind] = data[at : at + size]
-    at += size
-  return found
+  stops = np.cumsum([start, *sizes])
+  z, y, *sections = (data[a:b] for a, b in zip(stops[:-1], stops[1:]))
+  return File(
+    **dataclasses.asdict(header), z=z, y=y,
+    sections=dict(zip(layout.sections, sections)),
+  )  # fmt: skip

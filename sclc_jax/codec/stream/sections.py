@@ -91,6 +91,14 @@ def decode_alpha(data: bytes, height: int, width: int) -> np.ndarray:
   return _FILTERS[data[0]][1](residual)
 
 
+def read_alpha(file: bitstream.File) -> np.ndarray | None:
+  """Alpha of a file, uint8 [H, W], if it has some."""
+  if bitstream.ALPHA not in file.sections:
+    return None
+  part = file.sections[bitstream.ALPHA]
+  return decode_alpha(part, file.height, file.width)
+
+
 def encode_metadata(metadata: Mapping[str, bytes]) -> dict[int, bytes]:
   """Sections of the non-empty entries.
 
@@ -134,13 +142,13 @@ def _inflate(data: bytes, limit: int, name: str) -> bytes:
   """At most `limit` bytes, or an error."""
   coder = zlib.decompressobj(wbits=-15)
   try:
-    found = coder.decompress(data, limit + 1)
+    content = coder.decompress(data, limit + 1)
   except zlib.error as error:
     raise bitstream.DamagedFileError(
       f"the file's {name} is damaged ({error}); copy it again."
     ) from None
-  if len(found) > limit or not coder.eof or coder.unused_data:
+  if len(content) > limit or not coder.eof or coder.unused_data:
     raise bitstream.DamagedFileError(
       f"the file's {name} is not of its declared size; it is damaged."
     )
-  return found
+  return content

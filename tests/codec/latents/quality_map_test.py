@@ -1,3 +1,5 @@
+import dataclasses
+
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -26,9 +28,9 @@ def test_map_comes_back(grid, low, rise):
   back = quality_map.decode(data, height, width, low + rise, ENGINE)
   assert (back.low, back.high) == (found.low, found.high)
   np.testing.assert_array_equal(back.grid, grid)
-  steps = back.steps()
-  assert steps.shape == (4 * grid.shape[0], 4 * grid.shape[1])
-  assert low <= steps.min() and steps.max() <= low + rise
+  q = back.q()
+  assert q.shape == (4 * grid.shape[0], 4 * grid.shape[1])
+  assert low <= q.min() and q.max() <= low + rise
 
 
 @hypothesis.given(st.binary(max_size=40))
@@ -39,7 +41,7 @@ def test_hostile_map_is_an_error_or_a_map(data):
   except ValueError:
     return
   assert found.grid.shape == (4, 5)
-  assert 0 <= found.steps().min() and found.steps().max() <= 448
+  assert 0 <= found.q().min() and found.q().max() <= 448
 
 
 def test_region_costs_few_bytes():
@@ -74,10 +76,10 @@ def test_file_with_a_map_decodes_to_what_was_written(codec, photo):
   data = codec.encode(analysis, quality)
   found = codec.symbols(data)
   np.testing.assert_array_equal(found.mask, codec.mask(analysis, quality))
-  assert found.step.shape == found.mask.shape[:2]
-  for i in range(0, found.step.shape[0], 4):
-    for j in range(0, found.step.shape[1], 4):
-      uniform = codec.mask(analysis, 1 + found.step[i, j] / 64)
+  assert found.q.shape == found.mask.shape[:2]
+  for i in range(0, found.q.shape[0], 4):
+    for j in range(0, found.q.shape[1], 4):
+      uniform = codec.mask(analysis, 1 + found.q[i, j] / 64)
       block = slice(i, i + 4), slice(j, j + 4)
       np.testing.assert_array_equal(found.mask[block], uniform[block])
   assert codec.decompress(data).shape == photo.shape
@@ -119,10 +121,10 @@ def test_bad_maps_are_named(codec, photo, quality):
 
 def test_map_above_its_highest_step_is_damage(codec, photo):
   data = codec.compress(photo, np.array([[2.0, 5.0]]))
-  header, z, y = bitstream.unpack(data)
-  part = bitstream.read_sections(header, data)[bitstream.QUALITY_MAP]
-  hostile = b"\xff\xff" + part[2:]
+  file = bitstream.unpack(data)
+  hostile = b"\xff\xff" + file.sections[bitstream.QUALITY_MAP][2:]
+  changed = {bitstream.QUALITY_MAP: hostile}
   with pytest.raises(bitstream.DamagedFileError, match="map"):
     codec.decompress(
-      bitstream.pack(header, z, y, {bitstream.QUALITY_MAP: hostile})
+      bitstream.pack(dataclasses.replace(file, sections=changed))
     )

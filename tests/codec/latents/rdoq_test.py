@@ -4,7 +4,7 @@ import pytest
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.entropy.range_coder import symbol_bits
 from sclc_jax.codec.entropy.tables import SCALES, gaussian_tables
-from sclc_jax.codec.latents.rdoq import Rounding
+from sclc_jax.codec.latents.rdoq import RDOQ
 from sclc_jax.config import BASES
 from sclc_jax.metrics import bd_rate, psnr_db
 
@@ -19,7 +19,7 @@ def _draw(seed=0, count=20_000):
 
 def test_without_a_weight_it_rounds_to_the_nearest():
   values, index = _draw()
-  found = Rounding(gaussian_tables(), 0)(values, index)
+  found = RDOQ(gaussian_tables(), 0)(values, index)
   np.testing.assert_array_equal(found, np.round(values))
 
 
@@ -36,7 +36,7 @@ def test_it_takes_the_cheaper_of_both_neighbours(weight):
     bits = symbol_bits(tables, symbols.astype(np.int32), index)
     return (values - symbols) ** 2 + weight * bits
 
-  found = Rounding(tables, weight)(values, index)
+  found = RDOQ(tables, weight)(values, index)
   assert 0 < np.mean(found != nearest) < 0.2
   # What lies above an integer is not taken for the one below it.
   above = np.abs(values) >= np.abs(nearest)

@@ -1,4 +1,4 @@
-"""The encoder's search: files that any decoder reads, and better ones."""
+"""Latent refinement: files that any decoder reads, and better ones."""
 
 import dataclasses
 import functools
@@ -13,12 +13,12 @@ from sclc_jax.codec import rate_control
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.latents.refinement import _MARGIN, _apply, _Error
 from sclc_jax.codec.model.model_file import find_model
-from sclc_jax.codec.pixels.tiles import tiles
+from sclc_jax.codec.tiles import tiles
 from sclc_jax.config import Objective
 from sclc_jax.metrics import psnr_db
 from sclc_jax.models.variable_rate import VariableRate
 
-GOAL = Objective("mse", 0.0016, 0.2)
+OBJECTIVE = Objective("mse", 0.0016, 0.2)
 
 
 @functools.cache
@@ -26,16 +26,15 @@ def _shipped(effort: int, model: str | None = None) -> Codec:
   return load_codec(model, effort=effort)
 
 
-def _with_goal(model):
-  return dataclasses.replace(model, objective=GOAL)
+def _with_objective(model):
+  return dataclasses.replace(model, objective=OBJECTIVE)
 
 
 def _cost(model, photo, data, quality) -> float:
-  """lmbda * MSE + bpp of a file, read without any search."""
+  """lmbda * MSE + bpp of a file, read without refinement."""
   error = photo.astype(float) - Codec(model).decompress(data)
-  goal = model.objective
-  place = (quality - 1) / 7
-  lmbda = goal.lmbda_first * (goal.lmbda_last / goal.lmbda_first) ** place
+  first, last = model.objective.lmbda_first, model.objective.lmbda_last
+  lmbda = first * (last / first) ** ((quality - 1) / 7)
   bpp = 8 * len(data) / (photo.shape[0] * photo.shape[1])
   return lmbda * np.mean(error**2) + bpp
 
@@ -51,7 +50,7 @@ def _cost(model, photo, data, quality) -> float:
     (None, 8, 0.03),
   ],
 )
-def test_a_search_makes_better_files_of_a_photo(name, quality, gain):
+def test_refinement_makes_better_files_of_a_photo(name, quality, gain):
   photo = skimage.data.coffee()[100:228, 200:328]
   plain, better = (
     _cost(codec.model, photo, codec.compress(photo, quality), quality)
@@ -63,10 +62,10 @@ def test_a_search_makes_better_files_of_a_photo(name, quality, gain):
 @pytest.mark.parametrize(
   "base", ["hyperprior", "mean_scale", "context", "checkerboard"]
 )
-def test_every_base_gains_and_reads_what_the_search_predicts(
+def test_every_base_gains_and_reads_what_refinement_predicts(
   model_of, base, photo
 ):
-  model = _with_goal(model_of(base))
+  model = _with_objective(model_of(base))
   codec, plain = Codec(model, effort=3), Codec(model)
   analysis = codec.analyse(photo)
   for quality in (2, 6.5):
@@ -80,8 +79,8 @@ def test_every_base_gains_and_reads_what_the_search_predicts(
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 70), (67, 30, 4), (130, 65)])
-def test_images_of_any_shape_can_be_searched(tiny_model, shape):
-  model = _with_goal(tiny_model)
+def test_images_of_any_shape_can_be_refined(tiny_model, shape):
+  model = _with_objective(tiny_model)
   image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
   data = Codec(model, effort=1).compress(image, 6)
   out = Codec(model).decompress(data)
@@ -91,7 +90,7 @@ def test_images_of_any_shape_can_be_searched(tiny_model, shape):
 
 
 def test_a_quality_map_says_what_an_error_is_worth_where(tiny_model, photo):
-  model = _with_goal(tiny_model)
+  model = _with_objective(tiny_model)
   codec = Codec(model, effort=3)
   wanted = np.array([[7.0, 2.0]])
   found, plain = (
@@ -102,9 +101,9 @@ def test_a_quality_map_says_what_an_error_is_worth_where(tiny_model, photo):
   assert psnr_db(photo[:, left], found[:, left]) > psnr_db(
     photo[:, left], plain[:, left]
   )
-  steps = np.array([[0, 448], [64, 224]])
+  q = np.array([[0, 448], [64, 224]])
   np.testing.assert_allclose(
-    codec._search._lmbdas(steps),
+    codec._encoder._refinement._lmbdas(q),
     [[0.0016, 0.2], [0.0016 * 125 ** (1 / 7), 0.0016 * 125**0.5]],
   )
 
@@ -118,16 +117,16 @@ def test_a_gray_photo_gains_by_the_mean_that_a_decoder_shows():
   assert better < 0.99 * plain
 
 
-def test_a_search_is_repeatable_and_passes_change_it(tiny_model, photo):
-  model = _with_goal(tiny_model)
+def test_refinement_is_repeatable_and_passes_change_it(tiny_model, photo):
+  model = _with_objective(tiny_model)
   once = Codec(model, effort=1).compress(photo, 5)
   assert once == Codec(model, effort=1).compress(photo, 5)
   assert once != Codec(model, effort=4).compress(photo, 5)
   assert once != Codec(model).compress(photo, 5)
 
 
-def test_a_psnr_is_hit_by_the_file_that_the_search_made(tiny_model, photo):
-  model = _with_goal(tiny_model)
+def test_a_psnr_is_hit_by_the_file_that_refinement_made(tiny_model, photo):
+  model = _with_objective(tiny_model)
   codec = Codec(model, effort=1)
   target = psnr_db(photo, codec.decompress(codec.compress(photo, 4)))
   hit = rate_control.compress_to(codec, photo, "psnr", target)
@@ -155,7 +154,7 @@ def _pictures(codec, y_hat):
 
 
 def test_the_gradient_is_that_of_the_error_inside_the_picture(codec, photo):
-  photo = photo[:80, :90]  # the rest of the grid is outside
+  photo = photo[:80, :90]  # what else the grid has is outside
   error, weights, y_hat = _error(codec, photo)
   slope = error.gradient(y_hat)
   length = 0.01 / np.linalg.norm(slope)
@@ -211,7 +210,7 @@ def test_the_command_makes_the_same_file(photo, tmp_path):
     ("hyperprior-ms-ssim", 4, "trained for ms_ssim"),
   ],
 )
-def test_what_cannot_be_searched_is_refused(model, effort, text):
+def test_what_cannot_be_refined_is_refused(model, effort, text):
   with pytest.raises(ValueError, match=text):
     Codec(find_model(model), effort=effort)
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from sclc_jax.codec.exact import control
-from sclc_jax.codec.pixels.transforms import MARGINS, Transforms, padded_part
+from sclc_jax.codec.pixels.picture import padded_part
+from sclc_jax.codec.pixels.transforms import MARGINS, Transforms
 from sclc_jax.models.variable_rate import VariableRate
 
 

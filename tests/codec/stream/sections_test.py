@@ -14,6 +14,13 @@ PLANES = hnp.arrays(
 )
 
 
+def _with_sections(data: bytes, extra: dict[int, bytes], **changes) -> bytes:
+  """The file with these sections, and other header fields."""
+  file = bitstream.unpack(data)
+  changed = dataclasses.replace(file, sections=extra, **changes)
+  return bitstream.pack(changed)
+
+
 @hypothesis.given(PLANES)
 @hypothesis.settings(deadline=None)
 def test_alpha_is_exact(plane):
@@ -50,8 +57,9 @@ def test_bombs_are_bounded_by_the_declared_size(codec, photo):
     sections.decode_alpha(b"\0" + data, 100, 100)
   with pytest.raises(bitstream.DamagedFileError, match="declared"):
     sections.decode_metadata({bitstream.ICC: data})
-  header, z, y = bitstream.unpack(codec.compress(photo, 1))
-  hostile = bitstream.pack(header, z, y, {bitstream.ALPHA: b"\0" + data})
+  hostile = _with_sections(
+    codec.compress(photo, 1), {bitstream.ALPHA: b"\0" + data}
+  )
   with pytest.raises(bitstream.DamagedFileError):
     codec.decompress(hostile)
 
@@ -83,23 +91,22 @@ def test_metadata_comes_back_and_wrong_ones_are_named(codec, photo):
 
 
 def test_sections_cost_at_most_8_bytes_each_and_older_files_none(codec, photo):
-  header, z, y = bitstream.unpack(codec.compress(photo, 2))
-  plain = bitstream.pack(header, z, y)
+  plain = codec.compress(photo, 2)
   assert plain[3] == 1
   for count in range(1, 5):
     extra = {kind: bytes(200) for kind in range(1, count + 1)}
-    data = bitstream.pack(header, z, y, extra)
+    data = _with_sections(plain, extra)
     assert data[3] == 2
     assert len(data) - len(plain) <= count * (200 + 8)
-    assert bitstream.read_sections(bitstream.unpack(data)[0], data) == extra
+    assert bitstream.unpack(data).sections == extra
 
 
 def test_unknown_unordered_and_missing_sections_are_named(codec, photo):
-  header, z, y = bitstream.unpack(codec.compress(photo, 2))
-  newer = bitstream.pack(header, z, y, {9: b"x"})
+  plain = codec.compress(photo, 2)
+  newer = _with_sections(plain, {9: b"x"})
   with pytest.raises(bitstream.DamagedFileError, match="kind 9.*update"):
     codec.decompress(newer)
-  twice = bytearray(bitstream.pack(header, z, y, {1: b"x", 2: b"y"}))
+  twice = bytearray(_with_sections(plain, {1: b"x", 2: b"y"}))
   at = twice.index(b"\x02\x01\x01\x02\x01")
   twice[at : at + 5] = b"\x02\x02\x01\x01\x01"
   with pytest.raises(bitstream.DamagedFileError, match="order"):
@@ -114,7 +121,7 @@ def test_every_cut_and_every_flipped_byte_of_sections_is_an_error(codec, photo):
   image = np.dstack([photo, photo[..., :1]])[:64, :64]
   quality = np.array([[2, 5]])
   data = codec.compress(image[:20], quality, {"exif": b"exif"})
-  assert len(bitstream.unpack(data)[0].sections) == 2
+  assert len(bitstream.unpack(data).sections) == 2
   for i in range(0, len(data), 3):
     damaged = bytearray(data)
     damaged[i] ^= 1 << (i % 8)
@@ -124,14 +131,12 @@ def test_every_cut_and_every_flipped_byte_of_sections_is_an_error(codec, photo):
 
 
 def test_declared_section_sizes_are_bounded_by_the_file(codec, photo):
-  header, z, y = bitstream.unpack(codec.compress(photo, 2))
-  data = bitstream.pack(header, z, y, {bitstream.ALPHA: b"x"})
+  plain = codec.compress(photo, 2)
+  data = _with_sections(plain, {bitstream.ALPHA: b"x"})
   at = data.index(b"\x01\x01\x01")
   hostile = data[: at + 2] + b"\xff\xff\xff\xff\x7f" + data[at + 3 :]
   with pytest.raises(bitstream.DamagedFileError, match="cut"):
     codec.decompress(hostile)
-  changed = dataclasses.replace(header, height=1)
+  extra = {bitstream.ALPHA: b"\xff\xff"}
   with pytest.raises(ValueError):
-    codec.decompress(
-      bitstream.pack(changed, z, y, {bitstream.ALPHA: b"\xff\xff"})
-    )
+    codec.decompress(_with_sections(plain, extra, height=1))

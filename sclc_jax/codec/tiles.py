@@ -75,17 +75,17 @@ def bands(shape: tuple[int, ...]) -> Iterator[slice]:
     yield slice(start, min(start + rows, shape[0]))
 
 
-def at_step(
-  table: np.ndarray, step: int | np.ndarray, rows: slice
+def at_q(
+  table: np.ndarray, q: int | np.ndarray, rows: slice
 ) -> np.ndarray:
   """Row(s) of a table [Q, M] at a quality step.
 
   Args:
     table: [Q, M].
-    step: one for all positions, or an array [h, w].
+    q: quality step, one for all positions, or an array [h, w].
     rows: which of the h.
 
   Returns:
     [M], or [rows, w, M].
   """
-  return table[step] if np.ndim(step) == 0 else table[step[rows]]
+  return table[q] if np.ndim(q) == 0 else table[q[rows]]
