@@ -184,6 +184,7 @@ class Codec:
       mask = self._decoder.control(file)[3]
       info["base"] = self.model.config.base
       info["selected_fraction"] = float(mask.mean())
+      info["rates"] = self.model.rates
     return info
 
   def to_q(self, quality: float) -> int:

@@ -70,6 +70,8 @@ def _compress(args) -> None:
   codec.to_q(args.quality)
   wanted = {kind: getattr(args, _target_flag(kind)) for kind in KINDS}
   kind = next((key for key in KINDS if wanted[key] is not None), None)
+  if codec.model.is_single_rate and kind is None and not args.quiet:
+    note(args, f"this model has {codec.model.rates}: --quality changes nothing")
   quality = _quality(args, kind is not None)
 
   def convert(data: bytes, name: str) -> tuple[bytes, int]:

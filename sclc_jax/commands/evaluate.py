@@ -42,7 +42,7 @@ def register(add: Add) -> None:
 
 
 def _evaluate(args) -> None:
-  from sclc_jax.codec.model.model_file import DEFAULT_MODEL
+  from sclc_jax.codec.model.shipped import DEFAULT_MODEL
   from sclc_jax.evaluation import curves as cv
   from sclc_jax.evaluation import measure as ev
   from sclc_jax.evaluation import peers as pr

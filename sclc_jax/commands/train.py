@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator
 
@@ -108,6 +109,7 @@ def _train(args) -> None:
 def _export(args) -> None:
   from sclc_jax.codec.model.model_file import find_model, save_model
   from sclc_jax.export.freeze import freeze, with_mask_threshold
+  from sclc_jax.runs import provenance
   from sclc_jax.runs.experiment import load_checkpoint
 
   if args.improbable is not None and not args.fit_selector:
@@ -123,6 +125,11 @@ def _export(args) -> None:
   else:
     trained = load_checkpoint(args.workdir, args.step, args.best)
     model = freeze(*trained, rescale=parent is None)
+    runs = provenance.chain(args.workdir, args.step, args.best)
+    if args.step is None and not args.best:
+      provenance.check_rates(runs[-1], model)
+    print(f"trained: {provenance.describe_stages(runs[-1])}")
+    model = dataclasses.replace(model, provenance=tuple(runs))
   if args.fit_selector:
     from sclc_jax.export.selector_fit import IMPROBABLE, fit_selector
 
@@ -138,6 +145,7 @@ def _export(args) -> None:
     model, saved = fit_tables(model, photos)
     print(f"fitted tables: {100 * saved:.1f} % less for y")
   save_model(model, args.output, parent)
+  print(f"model: {', '.join(model.parts)}; {model.rates}")
   size = pathlib.Path(args.output).stat().st_size
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
 

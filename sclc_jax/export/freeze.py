@@ -199,5 +199,7 @@ def with_selector(
   params = {k: part for k, part in model.params.items() if k != "selector"}
   if selective:
     params["selector"] = selector
-  frozen = _frozen(config, params, model.objective)
+  frozen = dataclasses.replace(
+    _frozen(config, params, model.objective), provenance=model.provenance
+  )
   return frozen if model.fitted is None else with_tables(frozen, model.fitted)

@@ -81,21 +81,23 @@ def run(
   quiet: bool = False,
 ) -> int:
   """Trains, or resumes, an experiment; returns the step reached."""
+  from sclc_jax.runs import provenance
   from sclc_jax.train.loop import train
 
   def params():
     return initial_params(config.init_from, config.init_parts)
 
   validator = make_validator(config)
-  batches, resident = open_data(config)
+  batches, resident, images = open_data(config)
   return train(
     config, workdir, batches, stop_at=stop_at, initial_params=params,
     resident=resident, validator=validator, quiet=quiet,
+    about=lambda: provenance.facts(config, images),
   )  # fmt: skip
 
 
 def open_data(config: ExperimentConfig):
-  """(batches, resident) of the training data, as `loop.train` takes them."""
+  """(batches, resident, number of images), as `loop.train` takes them."""
   from sclc_jax.train import device_data, parallel
   from sclc_jax.train.data import decode_all, make_batches, open_images
   from sclc_jax.train.step import Resident
@@ -129,7 +131,7 @@ def open_data(config: ExperimentConfig):
       finish=finish,
     )
 
-  return batches, resident
+  return batches, resident, len(images)
 
 
 def make_validator(config: ExperimentConfig):
@@ -218,23 +220,11 @@ def load_checkpoint(
   Raises:
     ValueError: there is no such checkpoint.
   """
-  from sclc_jax.train.checkpoint import Checkpoints
+  from sclc_jax.train.checkpoint import open_checkpoint
   from sclc_jax.train.stages import stages
   from sclc_jax.train.step import restore_state, trained_params
 
-  folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
-  if not folder.is_dir():
-    raise ValueError(
-      f"{folder} does not exist; give the --workdir of 'sclc train'"
-      + (" of a run with train.validate_every set." if best else ".")
-    )
-  checkpoints = Checkpoints(folder)
-  step = checkpoints.latest_step() if step is None else step
-  if step is None or step not in checkpoints.all_steps():
-    raise ValueError(
-      f"{workdir} has no checkpoint of step {step}; it has "
-      f"{checkpoints.all_steps()}."
-    )
+  checkpoints, step = open_checkpoint(workdir, step, best)
   config = from_dict(checkpoints.meta(step)["config"])
   stage = next(s for s in stages(config) if step <= s.stop)
   state = restore_state(checkpoints, step, config, stage)

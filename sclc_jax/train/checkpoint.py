@@ -61,3 +61,32 @@ class Checkpoints:
   def close(self) -> None:
     """Waits, then releases the folder."""
     self._manager.close()
+
+
+def open_checkpoint(
+  workdir: str | pathlib.Path, step: int | None = None, best: bool = False
+) -> tuple[Checkpoints, int]:
+  """The checkpoints of a workdir, which the caller closes, and a step.
+
+  Args:
+    workdir: of a training run.
+    step: the latest if None.
+    best: the one that validated best instead.
+
+  Raises:
+    ValueError: there is no such checkpoint.
+  """
+  folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
+  if not folder.is_dir():
+    raise ValueError(
+      f"{folder} does not exist; give the --workdir of 'sclc train'"
+      + (" of a run with train.validate_every set." if best else ".")
+    )
+  checkpoints = Checkpoints(folder)
+  step = checkpoints.latest_step() if step is None else step
+  if step is None or step not in checkpoints.all_steps():
+    raise ValueError(
+      f"{workdir} has no checkpoint of step {step}; it has "
+      f"{checkpoints.all_steps()}."
+    )
+  return checkpoints, step

@@ -47,6 +47,7 @@ def train(
   *,
   stop_at: int | None = None,
   initial_params: Callable[[], Any] | None = None,
+  about: Callable[[], dict[str, Any]] | None = None,
   resident: Resident | None = None,
   validator: Validator | None = None,
   quiet: bool = False,
@@ -62,6 +63,8 @@ def train(
       end of the call of `train.steps_per_dispatch` steps that it lies in.
     initial_params: gives the parameters that the first stage starts from;
       not called where none is left to start.
+    about: gives what the checkpoints of a new run say beside its config, for
+      `runs.provenance`; a resumed run keeps what they say.
     resident: data in device memory.
     validator: called every `train.validate_every` steps and at the end of each
       stage, by the first process.
@@ -81,9 +84,11 @@ def train(
   params = carried = (initial_params() or {}) if begins else {}
   workdir.mkdir(parents=True, exist_ok=True)
   stream = batches(step) if step < last else iter(())
+  meta = checkpoints.meta(step) if step else (about or dict)()
+  meta = meta | {"config": dataclasses.asdict(config)}
   run = _open_run(
-    config, workdir, step, stream, examples, checkpoints, resident, validator,
-    quiet,
+    config, workdir, step, stream, examples, checkpoints, meta, resident,
+    validator, quiet,
   )  # fmt: skip
   try:
     for stage in plan:
@@ -199,8 +204,8 @@ class _Run:
 
 
 def _open_run(
-  config, workdir, step, stream, examples, checkpoints, resident, validator,
-  quiet,
+  config, workdir, step, stream, examples, checkpoints, meta, resident,
+  validator, quiet,
 ) -> _Run:  # fmt: skip
   """Opens the logs and the progress bar; the other arguments are `train`'s."""
   first = parallel.is_first_process()
@@ -218,7 +223,7 @@ def _open_run(
     resident=resident,
     data=parallel.replicate(resident.data) if resident else (),
     checkpoints=checkpoints,
-    meta={"config": dataclasses.asdict(config)},
+    meta=meta,
     log=log,
     validation=Validation(config, workdir, validator) if validator else None,
     bar=bar,

@@ -3,11 +3,14 @@ import json
 
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from PIL import Image
 
 from sclc_jax import cli
 from sclc_jax.codec.codec import load_codec
-from sclc_jax.codec.model.model_file import find_shipped, shipped_models
+from sclc_jax.codec.model.model_file import find_model, find_shipped
+from sclc_jax.codec.model.shipped import read_card, shipped_models
+from sclc_jax.config import default_config_dict
 from sclc_jax.metrics import psnr_db
 
 pytestmark = pytest.mark.usefixtures("compile_as_users_do")
@@ -17,9 +20,24 @@ NAMES = list(shipped_models())
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_is_complete_and_of_this_file(name):
   path = shipped_models()[name]
-  card = json.loads(path.with_suffix(".json").read_text())
-  expected = {"data", "config", "steps", "hours", "parameters", "kodak_rd"}
+  card = read_card(name)
+  expected = {"purpose", "curve", "hours", "parameters", "provenance"}
   assert expected < set(card)
+  levels, *measures = zip(*card["curve"]["rows"])
+  assert list(levels) == sorted(set(levels))
+  for values in measures:
+    assert list(values) == sorted(values, key=lambda v: v or 0)
+  model = find_model(name).config
+  for run in card["provenance"]:
+    known = flatten_dict(default_config_dict().to_dict(), sep=".")
+    assert run["config"].keys() <= known.keys()
+    assert sum(run["stages"].values()) > 0
+  last = card["provenance"][-1]["config"]
+  assert last.get("model.N", 192) == model.N
+  assert last.get("model.M", 320) == model.M
+  assert last.get("model.density", "normal") == model.density
+  parent = card["provenance"][0].get("parent")
+  assert parent is None or parent in NAMES
   assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -49,3 +67,16 @@ def test_a_fingerprint_finds_its_model():
     found, model = find_shipped(fingerprint)
     assert found == name and model.fingerprint == fingerprint
   assert find_shipped(b"\0" * len(fingerprint)) is None
+
+
+def test_models_are_listed_a_line_each_and_one_in_full(capsys):
+  assert not cli.main(["models"])
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.partition(":")[0].split()[0] for line in lines] == NAMES
+  assert not cli.main(["models", "hyperprior-mse"])
+  text = capsys.readouterr().out
+  assert "level\tbpp\tpsnr_db\tms_ssim" in text
+  assert "stages.quantization.steps=58000" in text
+  assert not cli.main(["models", "cpu-medium", "--json"])
+  facts = json.loads(capsys.readouterr().out)
+  assert len(facts["provenance"]) == 12 and len(facts["curve"]["rows"]) == 8

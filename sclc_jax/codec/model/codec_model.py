@@ -42,6 +42,11 @@ class CodecModel:
     objective: what it was trained for, which latent refinement needs; None
       where that is not known. No decoder needs it, so the fingerprint does not
       cover it.
+    provenance: the runs that trained it, the first one first; nor does the
+      fingerprint cover these. A run is a dict that JSON can hold:
+      `config` as nested dicts, `stages` with the steps `done` and `planned` of
+      each, `parent` that it started from, `data`, `hardware`, `versions`, and
+      `log` with `columns` and `rows`; what is not known is left out.
   """
 
   config: ModelConfig
@@ -54,6 +59,7 @@ class CodecModel:
   context: ContextPath | None = None
   fitted: RangeTables | None = None
   objective: Objective | None = None
+  provenance: tuple[dict[str, Any], ...] = ()
 
   @property
   def y_tables(self) -> RangeTables:
@@ -64,6 +70,30 @@ class CodecModel:
   def top_quality(self) -> int:
     """The highest quality level."""
     return self.config.levels
+
+  @property
+  def is_single_rate(self) -> bool:
+    """Whether files of every quality are alike: nothing depends on it."""
+    return not (self.config.adaptive or self.config.selective)
+
+  @property
+  def parts(self) -> list[str]:
+    """What the model has, in words."""
+    optional = {
+      "context model": self.context is not None,
+      "quantizer": self.config.adaptive,
+      "selector": self.config.selective,
+      "tables of y of its own": self.fitted is not None,
+    }
+    names = [name for name, is_there in optional.items() if is_there]
+    return ["transforms", f"base {self.config.base}", *names]
+
+  @property
+  def rates(self) -> str:
+    """Which qualities differ, in words."""
+    if self.is_single_rate:
+      return f"one rate, that of quality {self.top_quality}"
+    return f"qualities 1 to {self.top_quality}"
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The .sclcm file, which holds a frozen model, and the models in the package.
+"""The .sclcm file, which holds a frozen model.
 
 The arrays of a model, its config and its fingerprint; or those arrays that a
 shipped model, the parent, has otherwise (docs/format.md).
@@ -7,7 +7,6 @@ shipped model, the parent, has otherwise (docs/format.md).
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 import os
 import pathlib
 from typing import Any
@@ -35,6 +34,11 @@ from sclc_jax.codec.model.codec_model import (
   stored_config,
   unflatten,
 )
+from sclc_jax.codec.model.shipped import (
+  DEFAULT_MODEL,
+  shipped_file,
+  shipped_models,
+)
 from sclc_jax.codec.model.tensor_file import (
   DamagedTensorsError,
   read_about,
@@ -46,7 +50,6 @@ from sclc_jax.config import ModelConfig, Objective, from_dict
 # 1 and 2 were not packed, 2 has tables of y of its own, 4 has tables packed as
 # differences and may leave out what another model has.
 VERSION = 4
-DEFAULT_MODEL = "hyperprior-mse"
 
 
 def save_model(
@@ -72,6 +75,8 @@ def save_model(
   }
   if model.objective is not None:
     about["objective"] = dataclasses.asdict(model.objective)
+  if model.provenance:
+    about["provenance"] = list(model.provenance)
   tensors = model_tensors(model)
   if parent is not None:
     about["parent"] = parent.fingerprint.hex()
@@ -84,7 +89,7 @@ def _changes(
 ) -> dict[str, np.ndarray]:
   """Those of a model's arrays that its parent has otherwise."""
   name = parent.fingerprint.hex()
-  shipped = _find_shipped(name)
+  shipped = shipped_file(name)
   if shipped is None:
     raise ValueError(
       f"parent {name} is not a shipped model, so that nobody could read what "
@@ -138,16 +143,28 @@ def read_model(path: str | os.PathLike) -> CodecModel:
     if fingerprint_of(config, tensors).hex() != meta["fingerprint"]:
       raise KeyError("fingerprint")
     model = _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
-    if "objective" not in meta:
-      return model
-    known = {field.name for field in dataclasses.fields(Objective)}
-    objective = {k: v for k, v in meta["objective"].items() if k in known}
-    return dataclasses.replace(model, objective=Objective(**objective))
+    return dataclasses.replace(
+      model, objective=_objective(meta), provenance=_provenance(meta)
+    )
   except (DamagedTensorsError, KeyError, TypeError) as error:
     raise ValueError(
       f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "
       "copy or export it again."
     ) from None
+
+
+def _objective(meta: dict[str, Any]) -> Objective | None:
+  if "objective" not in meta:
+    return None
+  known = {field.name for field in dataclasses.fields(Objective)}
+  return Objective(**{k: v for k, v in meta["objective"].items() if k in known})
+
+
+def _provenance(meta: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+  runs = meta.get("provenance", [])
+  if not isinstance(runs, list) or not all(isinstance(r, dict) for r in runs):
+    raise KeyError("provenance")
+  return tuple(runs)
 
 
 def _with_parent(
@@ -157,7 +174,7 @@ def _with_parent(
   tensors = read_tensors(path)
   if "parent" not in meta:
     return tensors
-  parent = _find_shipped(meta["parent"])
+  parent = shipped_file(meta["parent"])
   if parent is None:
     raise ValueError(
       f"{path} holds what differs from model {meta['parent']}, which is not "
@@ -252,27 +269,10 @@ def _check_layer(
     raise KeyError(f"control/{name}")
 
 
-def shipped_models() -> dict[str, pathlib.Path]:
-  """Names and files of the models in the package."""
-  folder = importlib.resources.files("sclc_jax.weights")
-  return {
-    pathlib.Path(str(entry)).stem: pathlib.Path(str(entry))
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-    if entry.name.endswith(".sclcm")
-  }
-
-
 def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
   """Name and model of the shipped one that has this fingerprint, if any."""
-  shipped = _find_shipped(fingerprint.hex())
+  shipped = shipped_file(fingerprint.hex())
   return shipped and (shipped[0], read_model(shipped[1]))
-
-
-def _find_shipped(fingerprint: str) -> tuple[str, pathlib.Path] | None:
-  for name, path in shipped_models().items():
-    if read_about(path)["fingerprint"] == fingerprint:
-      return name, path
-  return None
 
 
 def find_model(path_or_name: str | None = None) -> CodecModel:
