@@ -14,6 +14,7 @@ from sclc_jax.commands import (
   describe,
   evaluate,
   inspect,
+  models,
   train,
 )
 from sclc_jax.commands.common import (
@@ -128,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     return sub
 
-  for module in (demo, coding, describe, inspect, evaluate, train):
+  for module in (demo, coding, describe, inspect, evaluate, train, models):
     module.register(add)
   parse = parser.parse_known_args
 

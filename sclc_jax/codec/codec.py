@@ -1,8 +1,4 @@
-"""Images to bytes and back with a frozen model: what users and commands call.
-
-    compress    pixels (analysis) -> latents (z, then y) -> stream
-    decompress  stream -> latents (z, then y_hat) -> pixels (synthesis)
-"""
+"""Images to bytes and back with a frozen model: what users call."""
 
 from __future__ import annotations
 
@@ -65,7 +61,7 @@ class Codec:
     refinement = None
     if effort:
       refinement = Refinement(model, self.transforms, latents, effort, progress)
-    self._encoder = Encoder(model, coder, self.transforms, latents, refinement)
+    self._encoder = Encoder(model, coder, latents, refinement)
     self._decoder = Decoder(model, coder, latents, max_pixels)
 
   def analyse(
@@ -80,7 +76,11 @@ class Codec:
     """
     image = picture.checked(image, self.max_pixels)
     y = self.transforms.analysis(picture.without_alpha(image))
-    return self._encoder.analysis(image, y, metadata or {})
+    return self._analysed(image, y, metadata or {})
+
+  def _analysed(self, image, y, metadata: Mapping[str, bytes]) -> Analysis:
+    z = self.transforms.hyper_analysis(y)
+    return self._encoder.analysis(image, y, z, metadata)
 
   def encode(
     self,
@@ -120,10 +120,8 @@ class Codec:
     self, analysis: Analysis, quality: float | np.ndarray = 4.0
   ) -> np.ndarray:
     """The picture that `decompress` will give, without alpha or coding."""
-    y_hat = self.y_hat(analysis, quality)
-    return self.transforms.synthesis(
-      y_hat, analysis.height, analysis.width, analysis.colour
-    )
+    size = analysis.height, analysis.width, analysis.colour
+    return self.transforms.synthesis(self.y_hat(analysis, quality), *size)
 
   def compress(
     self,
@@ -206,7 +204,7 @@ class Codec:
     def one(index: int, y: np.ndarray | None) -> bytes:
       if y is None:
         return self.compress(images[index], quality)
-      return self.encode(self._encoder.analysis(images[index], y, {}), quality)
+      return self.encode(self._analysed(images[index], y, {}), quality)
 
     def stack(indexes: list[int]) -> np.ndarray:
       pixels = (picture.without_alpha(images[i]) for i in indexes)

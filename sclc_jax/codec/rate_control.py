@@ -102,27 +102,39 @@ def compress_to(
     if kind == "bpp":
       fixed *= 8 / pixels
     values = _search(measure, kind, target, fixed, last)
+  best = _best(kind, values, target, last)
+  quality = 1 + best / Q_PER_LEVEL
+  if best not in files:
+    files[best] = codec.encode(analysis, quality)
+  return Hit(files[best], quality, values[best], len(values))
+
+
+def _best(
+  kind: str, values: dict[int, float], target: float, last: int
+) -> int:
+  """The quality step whose value is nearest to the target.
+
+  Raises:
+    ValueError: the target lies beyond what the model reaches.
+  """
   fits = values
   if kind == "max_bytes":
     fits = {q: value for q, value in values.items() if value <= target}
-  best = min(fits, key=lambda s: abs(fits[s] - target), default=None)
-  reached = best is not None and (
+  best = min(fits, key=lambda q: abs(fits[q] - target), default=None)
+  if best is not None and (
     kind == "max_bytes" or _near(kind, fits[best], target)
-  )
+  ):
+    return best
   for end, word, beyond in ((0, "lowest", "below"), (last, "highest", "above")):
-    short = end in values and (
+    if end in values and (
       target < values[end] if end == 0 else target > values[end]
-    )
-    if short and not reached:
+    ):
       raise ValueError(
         f"with this image the model reaches {values[end]:.6g} {_UNITS[kind]} "
         f"at quality {1 + end / Q_PER_LEVEL:g}, its {word}; the target "
         f"{target:g} lies {beyond} that."
       )
-  quality = 1 + best / Q_PER_LEVEL
-  if best not in files:
-    files[best] = codec.encode(analysis, quality)
-  return Hit(files[best], quality, values[best], len(values))
+  return best
 
 
 _UNITS = {"bpp": "bpp", "bytes": "bytes", "max_bytes": "bytes", "psnr": "dB"}

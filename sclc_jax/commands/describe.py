@@ -1,4 +1,4 @@
-"""`sclc info` and `sclc models`."""
+"""`sclc info`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from sclc_jax.commands.common import Add, coding_flags
 
 
 def register(add: Add) -> None:
-  """Adds the commands to the command line."""
+  """Adds the command to the command line."""
   info = add("info", _info, "what an .sclc file holds")
   coding_flags(info)
   info.add_argument("file")
   info.add_argument("--json", action="store_true", help="as JSON")
-  models = add("models", _models, "the shipped models, or one in full")
-  models.add_argument("model", nargs="?", help="shipped name, or .sclcm file")
-  models.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _info(args) -> None:
@@ -39,95 +36,3 @@ def _info(args) -> None:
     return
   for key, value in info.items():
     print(f"{key}: {value}")
-
-
-def _models(args) -> None:
-  from sclc_jax.codec.model.shipped import shipped_models
-
-  if args.model:
-    facts = _facts(args.model)
-    print(json.dumps(facts) if args.json else _in_full(facts))
-    return
-  models = [_facts(name) for name in shipped_models()]
-  if args.json:
-    print(json.dumps(models))
-    return
-  for facts in models:
-    print(_in_a_line(facts))
-
-
-def _facts(name: str) -> dict:
-  """What is known of a model: of its file, and its card where it is shipped."""
-  from sclc_jax.codec.model.model_file import find_model
-  from sclc_jax.codec.model.shipped import (
-    DEFAULT_MODEL,
-    read_card,
-    shipped_models,
-  )
-
-  model = find_model(name)
-  path = shipped_models().get(name, pathlib.Path(name))
-  return {
-    "name": name,
-    "default": name == DEFAULT_MODEL,
-    "fingerprint": model.fingerprint.hex(),
-    "base": model.config.base,
-    "N": model.config.N,
-    "M": model.config.M,
-    "bytes": path.stat().st_size,
-    "parts": model.parts,
-    "rates": model.rates,
-    **({"provenance": model.provenance} if model.provenance else {}),
-    **(read_card(name) if name in shipped_models() else {}),
-  }
-
-
-def _in_a_line(facts: dict) -> str:
-  default = " (default)" if facts["default"] else ""
-  rate = facts.get("bd_rate_percent", {}).get("jpeg")
-  against = "" if rate is None else f", BD-rate {rate:+.1f} % against JPEG"
-  return (
-    f"{facts['name']}{default}: {facts['base']} N={facts['N']} M={facts['M']}, "
-    f"{facts['bytes'] / 1e6:.1f} MB{against}; {facts['purpose']}"
-  )
-
-
-def _in_full(facts: dict) -> str:
-  """A line a fact; then a table of the curve, and the runs."""
-  apart = {"curve", "provenance", "default", "jpeg", "bd_rate_percent"}
-  lines = [
-    f"{key}: {', '.join(value) if isinstance(value, list) else value}"
-    for key, value in facts.items()
-    if key not in apart
-  ]
-  for other, rate in facts.get("bd_rate_percent", {}).items():
-    kind = f" ({facts['jpeg']})" if other == "jpeg" else ""
-    lines.append(f"BD-rate against {other}: {rate:+.1f} %{kind}")
-  if "curve" in facts:
-    curve = facts["curve"]
-    lines += [f"curve: {curve['images']}", "  " + "\t".join(curve["columns"])]
-    lines += [
-      "  " + "\t".join("-" if v is None else f"{v:g}" for v in row)
-      for row in curve["rows"]
-    ]
-  for number, run in enumerate(facts.get("provenance", ()), start=1):
-    lines += [f"run {number}:", *_run_lines(run)]
-  return "\n".join(lines)
-
-
-def _run_lines(run: dict) -> list[str]:
-  from flax.traverse_util import flatten_dict
-
-  lines = []
-  for key, value in run.items():
-    if key == "log" and isinstance(value, dict):
-      first, last = value["rows"][0], value["rows"][-1]
-      for word, row in (("first", first), ("last", last)):
-        pairs = [f"{k}={v}" for k, v in zip(value["columns"], row)]
-        lines.append(f"  log, {word}: {' '.join(pairs)}")
-      continue
-    if isinstance(value, dict):
-      flat = flatten_dict(value, sep=".")
-      value = " ".join(f"{name}={part}" for name, part in flat.items())
-    lines.append(f"  {key}: {value}")
-  return lines

@@ -55,7 +55,7 @@ def levels(
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """Bits of a file by place; they sum to its size but for header and rounding.
+  """Bits of a file by position; in all its size, but for header and rounding.
 
   y: float64 [h, w], bits of the 16x16 pixels of each position; z: float64
   [h/4, w/4], of 64x64 pixels; channels: float64 [M], bits of each channel of y.

@@ -37,7 +37,7 @@ def _with(codec: Codec, **changes) -> Codec:
   return Codec(model)
 
 
-def _float_gaussian(codec: Codec, found):
+def _float_gaussian(codec: Codec, actual):
   """(mean, scale) of the float model, given what was decoded."""
   model = VariableRate(codec.model.config)
 
@@ -47,7 +47,7 @@ def _float_gaussian(codec: Codec, found):
     return model.apply(variables, side, y_hat, method="gaussian")
 
   mean, scale = jax.jit(gaussian)(
-    codec.model.params, found.z[None].astype(np.float32), found.y_hat[None]
+    codec.model.params, actual.z[None].astype(np.float32), actual.y_hat[None]
   )
   mean = np.zeros(1) if mean is None else np.asarray(mean[0])
   return mean, np.asarray(scale[0])
@@ -58,14 +58,14 @@ def test_decoder_finds_the_symbols_that_the_encoder_wrote(
   codec, photo, quality
 ):
   analysis = codec.analyse(photo)
-  found = codec.symbols(codec.encode(analysis, quality))
-  np.testing.assert_array_equal(found.z, analysis.z)
+  actual = codec.symbols(codec.encode(analysis, quality))
+  np.testing.assert_array_equal(actual.z, analysis.z)
   mask = codec.mask(analysis, quality)
-  np.testing.assert_array_equal(found.mask, mask)
+  np.testing.assert_array_equal(actual.mask, mask)
   assert 0 < mask.mean() < 1
   q = codec.to_q(quality)
   qv, iqv = codec.model.qv[q], codec.model.iqv[q]
-  error = (analysis.y / qv - found.y_hat / iqv)[mask]
+  error = (analysis.y / qv - actual.y_hat / iqv)[mask]
   assert np.abs(error).max() < 0.5 + 1e-3
 
 
@@ -75,14 +75,14 @@ def test_y_hat_is_that_of_the_papers_formula(mean_codec, photo):
   for unselected in ("mean", "zero"):
     codec = _with(mean_codec, unselected=unselected)
     analysis = codec.analyse(photo)
-    found = codec.symbols(codec.encode(analysis, 5.25))
-    mean, _ = _float_gaussian(codec, found)
+    actual = codec.symbols(codec.encode(analysis, 5.25))
+    mean, _ = _float_gaussian(codec, actual)
     assert np.abs(mean).max() > 0.3
     expected = (np.round((analysis.y - mean) / qv) + mean / qv) * iqv
     filled = mean / qv * iqv if unselected == "mean" else 0.0
-    expected = np.where(found.mask, expected, filled)
+    expected = np.where(actual.mask, expected, filled)
     # A rounding that is near a tie may fall to the other side.
-    differ = np.abs(found.y_hat - expected) > 0.02
+    differ = np.abs(actual.y_hat - expected) > 0.02
     assert differ.mean() < 0.01
 
 
@@ -116,21 +116,21 @@ def test_what_is_more_probable_than_the_threshold_is_coded(
 
 
 def test_table_indexes_are_those_of_the_float_model(codec, photo):
-  found = codec.symbols(codec.compress(photo, 6.5))
+  actual = codec.symbols(codec.compress(photo, 6.5))
   q = codec.to_q(6.5)
-  _, scale = _float_gaussian(codec, found)
+  _, scale = _float_gaussian(codec, actual)
   ratio = scale / codec.model.qv[q]
-  h, w, channels = found.mask.shape
+  h, w, channels = actual.mask.shape
   order = np.arange(h * w)
   if codec.model.context is not None:
     groups = coding_groups(codec.model.context.order, h, w)
     order = np.concatenate(groups)
-  chosen = found.mask.reshape(-1, channels)[order]
+  chosen = actual.mask.reshape(-1, channels)[order]
   ratio = ratio.reshape(-1, channels)[order][chosen]
   expected = np.searchsorted(INDEX_BOUNDS, ratio)
-  differ = found.index != expected
+  differ = actual.index != expected
   assert differ.mean() < 0.02
-  assert np.abs(found.index - expected).max() <= 1
+  assert np.abs(actual.index - expected).max() <= 1
   assert np.unique(expected).size > 10
 
 
@@ -149,14 +149,14 @@ def test_q_may_differ_from_position_to_position(codec, photo):
   whole = path.mask(analysis.importance, 224, analysis.y.shape)
   wanted = coder.choose(analysis.y, analysis.side, whole, 224)
   same = np.full((h, w), 224)
-  found = coder.choose(analysis.y, analysis.side, whole, same)
-  np.testing.assert_array_equal(found, wanted)
+  actual = coder.choose(analysis.y, analysis.side, whole, same)
+  np.testing.assert_array_equal(actual, wanted)
   q = np.random.default_rng(0).integers(0, 449, (h, w))
   mask = path.mask(analysis.importance, q, analysis.y.shape)
   index, symbols = coder.choose(analysis.y, analysis.side, mask, q)
   data = get_engine("portable").encode(gaussian_tables(), symbols, index)
-  _, found, y_hat = coder.decode(data, analysis.side, mask, q)
-  np.testing.assert_array_equal(found, symbols)
+  _, actual, y_hat = coder.decode(data, analysis.side, mask, q)
+  np.testing.assert_array_equal(actual, symbols)
   qv, iqv = codec.model.qv[q], codec.model.iqv[q]
   assert np.abs(analysis.y / qv - y_hat / iqv)[mask].max() < 0.5 + 1e-3
 

@@ -99,9 +99,9 @@ def test_hyper_latent_out_of_range_is_damage(tiny_model, codec, value):
   )
   side, importance = tiny_model.control.prior(z)
   y = np.zeros((4, 4, M), np.float32)
-  found = Analysis(5, 5, 0, y, z, z_data, side, importance)
+  actual = Analysis(5, 5, 0, y, z, z_data, side, importance)
   with pytest.raises(bitstream.DamagedFileError, match="hyper latent"):
-    codec.symbols(codec.encode(found, 4))
+    codec.symbols(codec.encode(actual, 4))
 
 
 def test_model_file_round_trips_and_damage_is_found(

@@ -78,16 +78,16 @@ def test_files_of_every_base_come_back(base, photo):
 @pytest.mark.parametrize("level", [1, 4, 8])
 def test_bytes_are_those_that_the_density_says(mixture_model, photo, level):
   codec, config = Codec(mixture_model), mixture_model.config
-  found = codec.symbols(data := codec.compress(photo, level))
+  actual = codec.symbols(data := codec.compress(photo, level))
   model, params = VariableRate(config), {"params": mixture_model.params}
-  z = found.z[None].astype(np.float32)
+  z = actual.z[None].astype(np.float32)
   scale, _ = model.apply(params, z, method="prior")
-  qv, iqv = mixture_model.qv[found.q], mixture_model.iqv[found.q]
-  y = found.y_hat / iqv
+  qv, iqv = mixture_model.qv[actual.q], mixture_model.iqv[actual.q]
+  y = actual.y_hat / iqv
   bits = to_bits(
     model.apply(params, y, scale[0] / qv, method="y_likelihood")
-  )[found.mask].sum()
-  assert found.y.any()
+  )[actual.mask].sum()
+  assert actual.y.any()
   size = codec.info(data)["y_bytes"]
   assert abs(size - bits / 8) < 0.005 * bits / 8 + 64
 

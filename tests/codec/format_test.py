@@ -41,16 +41,16 @@ def _compare(data, codec, tensors, config):
   """Decodes a file both ways; returns it, taken apart by the page's decoder."""
   tables = gaussian_tables()
   file = independent_decoder.parse(data)
-  found = independent_decoder.decode_symbols(
+  actual = independent_decoder.decode_symbols(
     file, tensors, config, tables.cdf, tables.cdf_offset, BOUNDS
   )
   ours = codec.symbols(data)
   q = np.broadcast_to(ours.q, ours.mask.shape[:2])
   for theirs, wanted in zip(
-    found, (ours.z, q, ours.mask, ours.index, ours.y)
+    actual, (ours.z, q, ours.mask, ours.index, ours.y)
   ):
     np.testing.assert_array_equal(theirs, wanted)
-  np.testing.assert_allclose(found[-1], ours.y_hat, rtol=1e-6)
+  np.testing.assert_allclose(actual[-1], ours.y_hat, rtol=1e-6)
   return file
 
 
@@ -153,14 +153,14 @@ def test_context_layers_of_several_padded_blocks_are_read_as_the_page_says(
   for group in groups[:-1]:
     normal = rng.integers(-(2**14), 2**14, (group.size, M))
     state.add(group, normal, 0)
-  found = state.gaussian(side[groups[-1]], groups[-1])
+  actual = state.gaussian(side[groups[-1]], groups[-1])
   known = state._known[..., :M].astype(np.int64)
-  for position, ours in zip(groups[-1], found):
+  for position, ours in zip(groups[-1], actual):
     theirs = independent_decoder._context(
       known, side[position], *divmod(position, 5), tensors, order
     )
     np.testing.assert_array_equal(theirs, ours)
-  assert np.unique(found).size > M
+  assert np.unique(actual).size > M
 
 
 @pytest.mark.parametrize("kind", range(4))
@@ -180,7 +180,7 @@ def test_escapes_of_every_table_are_read_as_the_page_says():
   symbols = np.array([-3000, 3000, 2**29, -(2**29), 0] * 64, np.int32)
   indexes = np.repeat(np.arange(64, dtype=np.int32), 5)
   data = get_engine("portable").encode(tables, symbols, indexes)
-  found = independent_decoder._Decoder(data).symbols(
+  actual = independent_decoder._Decoder(data).symbols(
     independent_decoder._rows(tables.cdf), tables.cdf_offset, indexes.tolist()
   )
-  np.testing.assert_array_equal(found, symbols)
+  np.testing.assert_array_equal(actual, symbols)

@@ -39,10 +39,11 @@ def golden_codec(folder: pathlib.Path) -> Codec:
 
 
 def symbols_digest(codec: Codec, data: bytes) -> str:
-  found = codec.symbols(data)
+  actual = codec.symbols(data)
   digest = hashlib.sha256()
   for array, kind in (
-    (found.z, "<i4"), (found.mask, "u1"), (found.index, "<i4"), (found.y, "<i4")
+    (actual.z, "<i4"), (actual.mask, "u1"),
+    (actual.index, "<i4"), (actual.y, "<i4"),
   ):  # fmt: skip
     digest.update(np.ascontiguousarray(array, kind).tobytes())
   return digest.hexdigest()
@@ -62,9 +63,9 @@ def test_golden_file_decodes_to_the_same_symbols_and_picture(path):
   digests = json.loads((path.parent / "symbols.json").read_text())
   assert symbols_digest(codec, data) == digests[path.stem]
   wanted = load_photo(path.with_suffix(".png")).image.astype(int)
-  found = codec.decompress(data)
-  assert found.shape == wanted.shape
-  assert np.abs(found - wanted).max() <= 1
+  actual = codec.decompress(data)
+  assert actual.shape == wanted.shape
+  assert np.abs(actual - wanted).max() <= 1
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
@@ -166,17 +167,17 @@ def _write_version() -> None:
   photo = skimage.data.astronaut()[:128, 160:320]
   alpha = np.hypot(*np.mgrid[-64:64, -80:80]).clip(0, 80).astype(np.uint8) * 3
   rgba = np.dstack([photo, alpha])
-  place = np.full((2, 3), 2.0)
-  place[0, 1:] = 7.5
+  position = np.full((2, 3), 2.0)
+  position[0, 1:] = 7.5
   _write(
     folder,
     {
       "alpha_q4": (rgba, 4),
       "gray_alpha_q2": (rgba[:70, :65, 2:], 2),
       "plain_alpha_q1": (np.dstack([photo, alpha // 255 + 9]), 1),
-      "map_q7.5": (photo, place),
+      "map_q7.5": (photo, position),
       "metadata_q1": (photo, 1, METADATA),
-      "all_q7.5": (rgba, place, METADATA),
+      "all_q7.5": (rgba, position, METADATA),
     },
   )
 

@@ -172,13 +172,13 @@ def decode_symbols(file, model, config, cdf, cdf_offset, bounds):
   y_hat = np.zeros(mask.shape, np.float32)
   for group in _groups(config["base"], 4 * H, 4 * W):
     # What a group needs of the others is known before its first symbol.
-    found = [
+    actual = [
       _context(known, side[i, j], i, j, model, config["base"])
       if has_context
       else side[i, j]
       for i, j in group
     ]
-    for (i, j), gaussian in zip(group, found):
+    for (i, j), gaussian in zip(group, actual):
       mean, scale = np.zeros(M, np.int64), gaussian
       if not hyperprior:
         mean, scale = gaussian[:M], gaussian[M:]

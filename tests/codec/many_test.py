@@ -29,9 +29,9 @@ def test_stacks_decode_and_differ_by_rounding_alone(
     stacks.transforms, "stack_size", lambda count, _: min(count, 3)
   )
   files = stacks.compress_many(images, 6)
-  found = stacks.decompress_many(files)
+  actual = stacks.decompress_many(files)
   assert {key[1][0] for key in stacks.transforms.compiled} == {1, 3}
-  for image, data, picture in zip(images, files, found):
+  for image, data, picture in zip(images, files, actual):
     assert abs(len(data) - len(codec.compress(image, 6))) <= 4
     assert picture.shape == image.shape
     difference = picture.astype(int) - codec.decompress(data)

@@ -66,8 +66,8 @@ def test_sizes_that_are_mostly_metadata(shipped, photo, sizes, where):
 def test_psnr_is_reached(shipped, photo):
   target = psnr_db(photo, shipped.decompress(shipped.compress(photo, 3.3)))
   hit = compress_to(shipped, photo, "psnr", target)
-  found = psnr_db(photo, shipped.decompress(hit.data))
-  assert abs(found - hit.value) <= 0.1 and abs(found - target) <= 0.1
+  actual = psnr_db(photo, shipped.decompress(hit.data))
+  assert abs(actual - hit.value) <= 0.1 and abs(actual - target) <= 0.1
 
 
 def test_the_typical_curve_is_that_of_the_default_model(shipped):
@@ -88,8 +88,8 @@ def test_psnr_is_reached_though_the_typical_curve_is_another_model_s(
   monkeypatch.setattr(rate_control, "TYPICAL", tmp_path / "typical.npz")
   target = psnr_db(photo, shipped.decompress(shipped.compress(photo, quality)))
   hit = compress_to(shipped, photo, "psnr", target)
-  found = psnr_db(photo, shipped.decompress(hit.data))
-  assert abs(found - target) <= 0.1 and hit.trials <= MAX_TRIALS
+  actual = psnr_db(photo, shipped.decompress(hit.data))
+  assert abs(actual - target) <= 0.1 and hit.trials <= MAX_TRIALS
 
 
 def test_psnr_is_reached_by_an_untrained_model_of_three_levels(photo):
@@ -99,8 +99,8 @@ def test_psnr_is_reached_by_an_untrained_model_of_three_levels(photo):
   codec = Codec(freeze(config, init_params(config, 0)))
   target = psnr_db(photo, codec.decompress(codec.compress(photo, 2.2)))
   hit = compress_to(codec, photo, "psnr", target)
-  found = psnr_db(photo, codec.decompress(hit.data))
-  assert found == hit.value and abs(found - target) <= 0.05
+  actual = psnr_db(photo, codec.decompress(hit.data))
+  assert actual == hit.value and abs(actual - target) <= 0.05
 
 
 def test_psnr_counts_neither_alpha_nor_metadata(shipped, photo):

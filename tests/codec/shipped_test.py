@@ -64,8 +64,8 @@ def test_a_photo_comes_back_without_naming_the_model(
 def test_a_fingerprint_finds_its_model():
   for name in NAMES:
     fingerprint = load_codec(name).model.fingerprint
-    found, model = find_shipped(fingerprint)
-    assert found == name and model.fingerprint == fingerprint
+    actual, model = find_shipped(fingerprint)
+    assert actual == name and model.fingerprint == fingerprint
   assert find_shipped(b"\0" * len(fingerprint)) is None
 
 

@@ -85,9 +85,9 @@ def test_files_come_back_and_more_is_coded_at_higher_quality(
   analysis, selected = codec.analyse(photos[0]), []
   for quality in (1, 2.5, 4, 8):
     data = codec.encode(analysis, quality)
-    found = codec.symbols(data)
-    np.testing.assert_array_equal(found.y_hat, codec.y_hat(analysis, quality))
-    selected.append(found.mask.mean())
+    actual = codec.symbols(data)
+    np.testing.assert_array_equal(actual.y_hat, codec.y_hat(analysis, quality))
+    selected.append(actual.mask.mean())
   assert selected == sorted(selected)
 
 

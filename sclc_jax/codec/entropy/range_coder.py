@@ -73,7 +73,7 @@ def intervals(
     indexes: int32 [n], the table of each.
 
   Returns:
-    int64 [n], that place; int64 [n], the bits of the escape code that follows,
+    int64 [n], the entry; int64 [n], the bits of the escape code that follows,
     0 where there is none.
   """
   start = tables.starts[indexes]

@@ -1,4 +1,4 @@
-"""From y to a file: z, what the control path makes of it, and the symbols."""
+"""From y and z to a file: what the control path makes of them, and symbols."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from sclc_jax.codec.latents.quality import Quality, read_quality
 from sclc_jax.codec.latents.refinement import Refinement
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.pixels.picture import without_alpha
-from sclc_jax.codec.pixels.transforms import Transforms
 from sclc_jax.codec.stream import bitstream, sections
 
 
@@ -39,7 +38,6 @@ class Encoder:
   Args:
     model: a frozen model.
     engine: a range coder of `range_coder.get_engine`.
-    transforms: of the model.
     latents: its coder of y.
     refinement: of what the coder rounds to, if any.
   """
@@ -48,31 +46,33 @@ class Encoder:
     self,
     model: CodecModel,
     engine,
-    transforms: Transforms,
     latents: LatentCoder,
     refinement: Refinement | None,
   ):
     self._model = model
     self._engine = engine
-    self._transforms = transforms
     self._latents = latents
     self._refinement = refinement
 
   def analysis(
-    self, image: np.ndarray, y: np.ndarray, metadata: Mapping[str, bytes]
+    self,
+    image: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    metadata: Mapping[str, bytes],
   ) -> Analysis:
-    """All that follows from y, and the sections of the image.
+    """All that follows from y and z, and the sections of the image.
 
     Args:
       image: as of `picture.checked`.
       y: float32 [h, w, M].
+      z: int32 [h/4, w/4, N].
       metadata: see `Codec.compress`.
     """
     extra = sections.encode_metadata(metadata)
     pixels = without_alpha(image)
     if pixels is not image:
       extra[bitstream.ALPHA] = sections.encode_alpha(image[..., -1])
-    z = self._transforms.hyper_analysis(y)
     z_data = hyper_latent.encode(self._model, self._engine, z)
     side, importance = self._model.control.prior(z)
     return Analysis(

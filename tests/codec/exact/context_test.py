@@ -58,12 +58,12 @@ def test_dense_layer_is_exact_on_any_number_of_threads(
   for products in (2**62, 0):  # one thread, then all
     monkeypatch.setattr(context, "_PARALLEL", products)
     added = layer.bias[None]
-    found = context._run(layer, x, added, leaky=leaky, last=True)
-    np.testing.assert_array_equal(found, sums)
-    found = context._run(layer, x, added, leaky=leaky)
-    found = found.swapaxes(0, 1).reshape(count, -1)
-    np.testing.assert_array_equal(found[:, :70], activated)
-    assert not found[:, 70:].any()
+    actual = context._run(layer, x, added, leaky=leaky, last=True)
+    np.testing.assert_array_equal(actual, sums)
+    actual = context._run(layer, x, added, leaky=leaky)
+    actual = actual.swapaxes(0, 1).reshape(count, -1)
+    np.testing.assert_array_equal(actual[:, :70], activated)
+    assert not actual[:, 70:].any()
 
 
 def test_quantised_weights_are_near_and_their_sums_fit():

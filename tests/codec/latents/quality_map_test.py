@@ -22,11 +22,11 @@ GRIDS = hnp.arrays(
 @hypothesis.given(GRIDS, st.integers(0, 447), st.integers(1, 64))
 @hypothesis.settings(deadline=None)
 def test_map_comes_back(grid, low, rise):
-  found = QualityMap(grid, low, low + rise)
-  data = quality_map.encode(found, ENGINE)
+  actual = QualityMap(grid, low, low + rise)
+  data = quality_map.encode(actual, ENGINE)
   height, width = (64 * n - 3 for n in grid.shape)
   back = quality_map.decode(data, height, width, low + rise, ENGINE)
-  assert (back.low, back.high) == (found.low, found.high)
+  assert (back.low, back.high) == (actual.low, actual.high)
   np.testing.assert_array_equal(back.grid, grid)
   q = back.q()
   assert q.shape == (4 * grid.shape[0], 4 * grid.shape[1])
@@ -37,11 +37,11 @@ def test_map_comes_back(grid, low, rise):
 @hypothesis.settings(deadline=None)
 def test_hostile_map_is_an_error_or_a_map(data):
   try:
-    found = quality_map.decode(data, 200, 300, 448, ENGINE)
+    actual = quality_map.decode(data, 200, 300, 448, ENGINE)
   except ValueError:
     return
-  assert found.grid.shape == (4, 5)
-  assert 0 <= found.q().min() and found.q().max() <= 448
+  assert actual.grid.shape == (4, 5)
+  assert 0 <= actual.q().min() and actual.q().max() <= 448
 
 
 def test_region_costs_few_bytes():
@@ -59,12 +59,13 @@ def test_resampling_is_the_mean_by_area(height, width, rows, columns):
   """Against the picture at full size, where the map divides it evenly."""
   rng = np.random.default_rng(height * width)
   small = rng.uniform(1, 8, (rows, columns))
-  found = quality_map.resample(small, height, width)
-  assert found.shape == (-(-height // 64), -(-width // 64))
-  assert small.min() - 1e-5 <= found.min() <= found.max() <= small.max() + 1e-5
+  actual = quality_map.resample(small, height, width)
+  assert actual.shape == (-(-height // 64), -(-width // 64))
+  assert small.min() - 1e-5 <= actual.min()
+  assert actual.max() <= small.max() + 1e-5
   large = np.repeat(np.repeat(small, 7, 0), 5, 1)
   whole = quality_map.resample(large, height, width)
-  np.testing.assert_allclose(found, whole, rtol=1e-5)
+  np.testing.assert_allclose(actual, whole, rtol=1e-5)
   exact = quality_map.resample(small, 64 * rows, 64 * columns)
   np.testing.assert_allclose(exact, small, rtol=1e-5)
 
@@ -74,14 +75,14 @@ def test_file_with_a_map_decodes_to_what_was_written(codec, photo):
   quality = rng.uniform(1, 8, (5, 7))
   analysis = codec.analyse(photo)
   data = codec.encode(analysis, quality)
-  found = codec.symbols(data)
-  np.testing.assert_array_equal(found.mask, codec.mask(analysis, quality))
-  assert found.q.shape == found.mask.shape[:2]
-  for i in range(0, found.q.shape[0], 4):
-    for j in range(0, found.q.shape[1], 4):
-      uniform = codec.mask(analysis, 1 + found.q[i, j] / 64)
+  actual = codec.symbols(data)
+  np.testing.assert_array_equal(actual.mask, codec.mask(analysis, quality))
+  assert actual.q.shape == actual.mask.shape[:2]
+  for i in range(0, actual.q.shape[0], 4):
+    for j in range(0, actual.q.shape[1], 4):
+      uniform = codec.mask(analysis, 1 + actual.q[i, j] / 64)
       block = slice(i, i + 4), slice(j, j + 4)
-      np.testing.assert_array_equal(found.mask[block], uniform[block])
+      np.testing.assert_array_equal(actual.mask[block], uniform[block])
   assert codec.decompress(data).shape == photo.shape
 
 

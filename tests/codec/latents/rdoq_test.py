@@ -19,8 +19,8 @@ def _draw(seed=0, count=20_000):
 
 def test_without_a_weight_it_rounds_to_the_nearest():
   values, index = _draw()
-  found = RDOQ(gaussian_tables(), 0)(values, index)
-  np.testing.assert_array_equal(found, np.round(values))
+  actual = RDOQ(gaussian_tables(), 0)(values, index)
+  np.testing.assert_array_equal(actual, np.round(values))
 
 
 @pytest.mark.parametrize("weight", [0.02, 0.04, 0.1])
@@ -36,14 +36,14 @@ def test_it_takes_the_cheaper_of_both_neighbours(weight):
     bits = symbol_bits(tables, symbols.astype(np.int32), index)
     return (values - symbols) ** 2 + weight * bits
 
-  found = RDOQ(tables, weight)(values, index)
-  assert 0 < np.mean(found != nearest) < 0.2
+  actual = RDOQ(tables, weight)(values, index)
+  assert 0 < np.mean(actual != nearest) < 0.2
   # What lies above an integer is not taken for the one below it.
   above = np.abs(values) >= np.abs(nearest)
-  np.testing.assert_array_equal(found[above], nearest[above])
+  np.testing.assert_array_equal(actual[above], nearest[above])
   clear = ~above & (np.abs(cost(smaller) - cost(nearest)) > 1e-5)
   best = np.where(cost(smaller) < cost(nearest), smaller, nearest)
-  np.testing.assert_array_equal(found[clear], best[clear])
+  np.testing.assert_array_equal(actual[clear], best[clear])
 
 
 @pytest.mark.parametrize("base", BASES)

@@ -93,12 +93,12 @@ def test_a_quality_map_says_what_an_error_is_worth_where(tiny_model, photo):
   model = _with_objective(tiny_model)
   codec = Codec(model, effort=3)
   wanted = np.array([[7.0, 2.0]])
-  found, plain = (
+  actual, plain = (
     Codec(model).decompress(one.compress(photo, wanted))
     for one in (codec, Codec(model))
   )
   left = slice(0, photo.shape[1] // 2 - 32)  # cells of 64 blur the border
-  assert psnr_db(photo[:, left], found[:, left]) > psnr_db(
+  assert psnr_db(photo[:, left], actual[:, left]) > psnr_db(
     photo[:, left], plain[:, left]
   )
   q = np.array([[0, 448], [64, 224]])
@@ -130,9 +130,9 @@ def test_a_psnr_is_hit_by_the_file_that_refinement_made(tiny_model, photo):
   codec = Codec(model, effort=1)
   target = psnr_db(photo, codec.decompress(codec.compress(photo, 4)))
   hit = rate_control.compress_to(codec, photo, "psnr", target)
-  found = psnr_db(photo, Codec(model).decompress(hit.data))
-  assert found == pytest.approx(hit.value)
-  assert found == pytest.approx(target, abs=0.2)
+  actual = psnr_db(photo, Codec(model).decompress(hit.data))
+  assert actual == pytest.approx(hit.value)
+  assert actual == pytest.approx(target, abs=0.2)
 
 
 def _error(codec, photo, tile=64):
@@ -181,7 +181,7 @@ def test_tiles_give_the_gradient_of_the_whole(codec, photo):
 
 def test_the_curvature_adds_up_to_that_of_the_synthesis(codec, photo):
   error, weights, y_hat = _error(codec, photo[:64, :64])
-  found = error.curvature(y_hat).ravel()
+  actual = error.curvature(y_hat).ravel()
   chosen = np.random.default_rng(1).permutation(y_hat.size)[:400]
   moved = np.zeros((chosen.size, y_hat.size), np.float32)
   moved[np.arange(chosen.size), chosen] = size = 0.1
@@ -191,8 +191,8 @@ def test_the_curvature_adds_up_to_that_of_the_synthesis(codec, photo):
   ]
   moves = (ends[0] - ends[1]) / (2 * size)
   exact = (2 * weights * moves**2).sum((1, 2, 3))
-  assert found[chosen].sum() == pytest.approx(exact.sum(), rel=0.2)
-  assert np.corrcoef(found[chosen], exact)[0, 1] > 0.8
+  assert actual[chosen].sum() == pytest.approx(exact.sum(), rel=0.2)
+  assert np.corrcoef(actual[chosen], exact)[0, 1] > 0.8
 
 
 def test_the_command_makes_the_same_file(photo, tmp_path):

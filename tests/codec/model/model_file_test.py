@@ -58,11 +58,11 @@ def test_it_comes_back_as_it_was_frozen(wide, tmp_path):
 
 def test_the_objective_is_kept_and_changes_no_fingerprint(wide, tmp_path):
   model, params = wide
-  goal = Objective("mse", 0.001, 0.2)
-  ours = freeze(model.config, params, goal)
+  objectives = Objective("mse", 0.001, 0.2)
+  ours = freeze(model.config, params, objectives)
   assert ours.fingerprint == model.fingerprint and model.objective is None
   save_model(ours, tmp_path / "m.sclcm")
-  assert read_model(tmp_path / "m.sclcm").objective == goal
+  assert read_model(tmp_path / "m.sclcm").objective == objectives
 
 
 def test_a_lower_mask_threshold_selects_more_with_the_same_parameters(wide):
@@ -95,8 +95,8 @@ def child():
   params["density"]["log_multiples"] += 1
   kernel = params["base"]["hyper_analysis"]["conv_0"]["kernel"]
   kernel[kernel == 0] *= -1
-  config, goal = parent.config, parent.objective
-  return parent, freeze(config, params, goal, rescale=False)
+  config, objectives = parent.config, parent.objective
+  return parent, freeze(config, params, objectives, rescale=False)
 
 
 def test_a_parent_saves_what_both_have(child, tmp_path):

@@ -29,12 +29,12 @@ def test_arrays_come_back_to_the_bit(array, tmp_path_factory):
   tensors = {"a": array, "a/b": array.T}
   write_tensors(path, {"version": 7}, tensors)
   assert read_about(path) == {"version": 7}
-  found = read_tensors(path)
-  assert found.keys() == tensors.keys()
+  actual = read_tensors(path)
+  assert actual.keys() == tensors.keys()
   for name, wanted in tensors.items():
-    assert found[name].dtype == wanted.dtype
-    assert found[name].shape == wanted.shape
-    assert found[name].tobytes() == wanted.tobytes()
+    assert actual[name].dtype == wanted.dtype
+    assert actual[name].shape == wanted.shape
+    assert actual[name].tobytes() == wanted.tobytes()
 
 
 def test_numbers_of_few_steps_take_fewer_bytes(tmp_path):

@@ -37,24 +37,24 @@ def test_margins_of_tiles_are_exactly_what_an_edge_can_influence(codec, method):
     "synthesis": (1, config.M, 16),
   }[method]
   before, after = MARGINS[method]
-  size, place = 8, 4
+  size, position = 8, 4
   x = rng.normal(0, 50, (scale * size, scale * size, channels))
   x = x.astype(np.float32)
 
   def at_place(x):
     model = VariableRate(config)
     params = {"params": codec.model.params}
-    found = np.asarray(model.apply(params, x[None], method=method)[0])
-    part = slice(place * out, (place + 1) * out)
-    return found[part, part]
+    actual = np.asarray(model.apply(params, x[None], method=method)[0])
+    part = slice(position * out, (position + 1) * out)
+    return actual[part, part]
 
   outside, above, below = x.copy(), x.copy(), x.copy()
   far = np.ones(size * scale, bool)
-  far[(place - before) * scale : (place + after + 1) * scale] = False
+  far[(position - before) * scale : (position + after + 1) * scale] = False
   outside[far], outside[:, far] = 0, 0
   np.testing.assert_array_equal(at_place(outside), at_place(x))
-  above[: (place - before + 1) * scale] *= 3
-  below[(place + after) * scale :] *= 3
+  above[: (position - before + 1) * scale] *= 3
+  below[(position + after) * scale :] *= 3
   for inside in (above, below):
     assert (at_place(inside) != at_place(x)).any()
 

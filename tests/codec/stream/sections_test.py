@@ -44,10 +44,10 @@ def test_hostile_alpha_is_an_error_or_of_its_size(data, plane):
   coded[len(data) % len(coded)] ^= 1 + len(data)
   for hostile in (data, bytes(coded)):
     try:
-      found = sections.decode_alpha(hostile, *plane.shape)
+      actual = sections.decode_alpha(hostile, *plane.shape)
     except bitstream.DamagedFileError:
       continue
-    assert found.shape == plane.shape
+    assert actual.shape == plane.shape
 
 
 def test_bombs_are_bounded_by_the_declared_size(codec, photo):
@@ -70,12 +70,12 @@ def test_alpha_comes_back_exactly_with_its_shape(codec, channels, shape):
   rng = np.random.default_rng(0)
   image = rng.integers(0, 256, (*shape, channels)).astype(np.uint8)
   data = codec.compress(image, 3)
-  found = codec.decompress(data)
-  assert found.shape == image.shape and found.dtype == np.uint8
-  np.testing.assert_array_equal(found[..., -1], image[..., -1])
+  actual = codec.decompress(data)
+  assert actual.shape == image.shape and actual.dtype == np.uint8
+  np.testing.assert_array_equal(actual[..., -1], image[..., -1])
   colour = image[..., 0] if channels == 2 else image[..., :3]
   opaque = codec.decompress(codec.compress(colour, 3))
-  np.testing.assert_array_equal(found[..., :-1], np.atleast_3d(opaque))
+  np.testing.assert_array_equal(actual[..., :-1], np.atleast_3d(opaque))
 
 
 def test_metadata_comes_back_and_wrong_ones_are_named(codec, photo):
