@@ -16,8 +16,8 @@ from sclc_jax.nn.likelihoods import EntropyBottleneck
 
 def _bottleneck(channels: int, seed: int) -> dict:
   """Parameters of densities that differ from channel to channel."""
-  z = np.zeros((1, channels), np.float32)
-  params = EntropyBottleneck(channels).init(jax.random.key(seed), z)["params"]
+  config = ModelConfig(N=channels, M=2)
+  params = init_params(config, seed)["base"]["entropy_bottleneck"]
   rng = np.random.default_rng(seed)
   return {
     key: np.asarray(value + rng.normal(0, 0.5, value.shape), np.float32)
