@@ -3,9 +3,9 @@
 `python tests/codec/golden_test.py` writes the set of the present version with
 the model of the first, `... BASE` the set of another base model at version 1,
 `... fitted` that of a model with tables of y of its own, `... differences` that
-of a model of the present version of .sclcm (`packed`: of version 3); a set that
-was released is never written again. The hyperprior's lie in the
-version's folder, the others' in folders of their own.
+of a model of the present version of .sclcm (`packed`: of version 3), `... xmp`
+files that keep XMP; a set that was released is never written again. The
+hyperprior's lie in the version's folder, the others' in folders of their own.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ def test_every_format_version_has_its_files():
   folders = {str(path.parent.relative_to(GOLDEN)) for path in FILES}
   versions = [f"v{i}" for i in range(1, bitstream.VERSION + 1)]
   others = [f"v1/{name}" for name in (*BASES[1:], *OWN_MODELS)]
-  assert folders == {*versions, *others}
+  assert folders == {*versions, *others, "v2/xmp"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
@@ -79,8 +79,11 @@ def test_golden_metadata_comes_back():
   codec = golden_codec(GOLDEN / "v2")
   data = (GOLDEN / "v2" / "metadata_q1.sclc").read_bytes()
   assert codec.metadata(data) == METADATA
+  data = (GOLDEN / "v2" / "xmp" / "all_q4.sclc").read_bytes()
+  assert codec.metadata(data) == METADATA | XMP
 
 
+XMP = {"xmp": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"}
 METADATA = {"icc": bytes(range(256)), "exif": b"MM\0*" + bytes(60)}
 
 
@@ -182,6 +185,15 @@ def _write_version() -> None:
   )
 
 
+def _write_xmp() -> None:
+  folder = GOLDEN / "v2" / "xmp"
+  folder.mkdir()
+  photo = skimage.data.astronaut()[:128, 160:320]
+  alpha = np.hypot(*np.mgrid[-64:64, -80:80]).clip(0, 80).astype(np.uint8) * 3
+  everything = (np.dstack([photo, alpha]), 4, METADATA | XMP)
+  _write(folder, {"xmp_q1": (photo, 1, XMP), "all_q4": everything})
+
+
 def _write(folder: pathlib.Path, images: dict[str, tuple]) -> None:
   codec = golden_codec(folder)
   digests = {}
@@ -198,6 +210,8 @@ if __name__ == "__main__":
     _write_fitted()
   elif sys.argv[1:] == ["differences"]:
     _write_present("differences")
+  elif sys.argv[1:] == ["xmp"]:
+    _write_xmp()
   elif len(sys.argv) > 1:
     _write_base(sys.argv[1])
   else:

@@ -58,7 +58,7 @@ def parse(data):
       kinds.append(data[at])
       at += 1
       sizes.append(leb128())
-    assert kinds and kinds == sorted(set(kinds)) and set(kinds) <= {1, 2, 3, 4}
+    assert kinds and kinds == sorted(set(kinds)) and max(kinds) <= 5
   head, body = data[: at + 2], data[at + 6 :]
   file_check = int.from_bytes(data[at + 2 : at + 6], "little")
   assert len(body) == sum(sizes)
@@ -92,8 +92,8 @@ def decode_alpha(file):
 
 
 def decode_metadata(file):
-  """Bytes of `icc` and `exif`, those that are there."""
-  names = {3: "icc", 4: "exif"}
+  """Bytes of `icc`, `exif` and `xmp`, those that are there."""
+  names = {3: "icc", 4: "exif", 5: "xmp"}
   return {
     names[kind]: _inflate(part)
     for kind, part in file.sections.items()

@@ -84,7 +84,7 @@ def sample_files(codec: Codec, images) -> list[bytes]:
   """Each image at three qualities, and one with every section."""
   files = [codec.compress(x, q) for x in images for q in (1, 3.5, 8)]
   image = np.dstack([images[0], images[0][..., 0]])
-  extra = {"icc": bytes(range(200)), "exif": b"exif"}
+  extra = {"icc": bytes(range(200)), "exif": b"exif", "xmp": b"<x/>"}
   qualities = np.array([[1, 8.0], [3, 3]])
   return files + 3 * [codec.compress(image, qualities, extra)]
 

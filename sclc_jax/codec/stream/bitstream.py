@@ -28,12 +28,13 @@ MAGIC = b"SCL"
 VERSION = 2
 FINGERPRINT_BYTES = 6
 RGB, GRAY = 0, 1
-ALPHA, QUALITY_MAP, ICC, EXIF = 1, 2, 3, 4
+ALPHA, QUALITY_MAP, ICC, EXIF, XMP = 1, 2, 3, 4, 5
 SECTION_NAMES = {
   ALPHA: "alpha",
   QUALITY_MAP: "quality_map",
   ICC: "icc",
   EXIF: "exif",
+  XMP: "xmp",
 }
 MAX_SIDE = 2**21 - 1
 

@@ -13,8 +13,12 @@ import numpy as np
 
 from sclc_jax.codec.stream import bitstream
 
-MAX_METADATA = 2**24  # bytes, each of ICC profile and EXIF
-METADATA = {"icc": bitstream.ICC, "exif": bitstream.EXIF}
+MAX_METADATA = 2**24  # bytes, each of ICC profile, EXIF and XMP
+METADATA = {
+  "icc": bitstream.ICC,
+  "exif": bitstream.EXIF,
+  "xmp": bitstream.XMP,
+}
 _CONSTANT = 255
 
 
@@ -103,8 +107,8 @@ def encode_metadata(metadata: Mapping[str, bytes]) -> dict[int, bytes]:
   """Sections of the non-empty entries.
 
   Args:
-    metadata: `icc`, an ICC profile, and `exif`, a TIFF block without the
-      prefix "Exif".
+    metadata: `icc`, an ICC profile; `exif`, a TIFF block without the prefix
+      "Exif"; and `xmp`, a packet of XMP.
   """
   sections = {}
   for name, value in metadata.items():
@@ -123,7 +127,7 @@ def encode_metadata(metadata: Mapping[str, bytes]) -> dict[int, bytes]:
 
 
 def decode_metadata(sections: Mapping[int, bytes]) -> dict[str, bytes]:
-  """`icc` and `exif`, those that are there; raises DamagedFileError."""
+  """`icc`, `exif` and `xmp`, those that are there; raises DamagedFileError."""
   return {
     name: _inflate(sections[kind], MAX_METADATA, name)
     for name, kind in METADATA.items()
