@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import sys
+import warnings
 
 from sclc_jax.commands import (
   coding,
@@ -32,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
   Of a signal the shell's code: 130 where interrupted, 141 where who reads
   stdout has gone.
   """
+  # Of photographs with damaged tags; what matters of them is told by us.
+  warnings.filterwarnings("ignore", module="PIL")
   args = _parser().parse_args(argv)
   if args.version:
     print(versions())

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from sclc_jax import cli
 from sclc_jax.codec.codec import Codec
@@ -139,10 +139,10 @@ def test_one_output_name_for_two_inputs_is_an_error_for_the_second(
     (("compress", "a.png", "--quality", "nan"), "[1, 8]"),
     (("compress", "a.png", "--effort", "65"), "[0, 64]"),
     (("compress", "a.png", "--effort", "1"), "sclc export --workdir"),
-    (("compress", "float.tiff"), "32 bits"),
+    (("compress", "float.tiff"), "floating-point"),
     (("compress", "a.png", "--max-pixels", "99"), "99"),
-    (("inspect", "a.png", "--max-pixels", "99"), "a.png has"),
-    (("evaluate", "--images=.", "--max-pixels", "99", "--quiet"), "a.png has"),
+    (("inspect", "a.png", "--max-pixels", "99"), "a.png: it has"),
+    (("evaluate", "--images=.", "--max-pixels", "99", "--quiet"), "it has"),
     (("compress", "a.png", "--quality-map", "none.png"), "none.png"),
     (("evaluate", "--images", "alpha", "--quiet"), "flatten"),
     (("compress", "a.png", "-o", "no/such/folder.sclc"), "cannot write"),
@@ -197,7 +197,9 @@ def test_alpha_and_metadata_come_back(folder, capsys, photo):
   exif = image.getexif()
   exif[0x0112], exif[0x010F] = 6, "maker"  # orientation: turn it right
   exif.get_ifd(0x8769)[0x9003] = "2020:02:03 04:05:06"
-  image.save("t.png", exif=exif, icc_profile=b"profile" * 9)
+  xmp = PngImagePlugin.PngInfo()
+  xmp.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
+  image.save("t.png", exif=exif, icc_profile=b"profile" * 9, pnginfo=xmp)
   plain, kept = ("t.png", "-o", "1.sclc"), ("t.png", "-o", "2.sclc")
   assert _run("compress", *plain, "--model", "m.sclcm") == 0
   assert _run("compress", *kept, "--keep-metadata", "--model", "m.sclcm") == 0
@@ -207,13 +209,15 @@ def test_alpha_and_metadata_come_back(folder, capsys, photo):
     assert back.mode == "RGBA" and back.size == photo.shape[:2]
     np.testing.assert_array_equal(np.asarray(back)[..., 3], np.rot90(alpha, -1))
   assert back.info["icc_profile"] == b"profile" * 9
+  assert back.info["xmp"] == b"<x:xmpmeta/>"
   assert back.getexif().get(0x0112, 1) == 1 and back.getexif()[0x010F]
   assert back.getexif().get_ifd(0x8769)[0x9003] == "2020:02:03 04:05:06"
   assert not Image.open("1.png").info.get("icc_profile")
   capsys.readouterr()
   assert _run("info", "2.sclc", "--json", "--model", "m.sclcm") == 0
   info = json.loads(capsys.readouterr().out)
-  assert min(info[f"{name}_bytes"] for name in ("alpha", "icc", "exif")) > 0
+  kinds = ("alpha", "icc", "exif", "xmp")
+  assert min(info[f"{kind}_bytes"] for kind in kinds) > 0
 
 
 def test_quality_map_moves_the_quality(folder, capsys, photo):

@@ -17,9 +17,9 @@ import jax
 import numpy as np
 from PIL import Image
 
+from sclc_jax.images import find_images
 from sclc_jax.train import device_data
 from sclc_jax.train.data import (
-  SUFFIXES,
   Cache,
   decode_all,
   make_batches,
@@ -62,8 +62,8 @@ def main() -> None:
   with tempfile.TemporaryDirectory() as name:
     work = pathlib.Path(name)
     photos = pathlib.Path(args.images or example_folder(work))
-    files = sorted(p for p in photos.rglob("*") if p.suffix in SUFFIXES)
-    write_tfds((p.read_bytes() for p in files), work / "set")
+    coded = (path.read_bytes() for path in find_images(photos))
+    write_tfds(coded, work / "set")
     folder = open_folder(photos, args.size)
     tfds = open_tfds(str(work / "set"))
     kw = dict(crop_size=args.size, batch_size=args.batch, seed=0)

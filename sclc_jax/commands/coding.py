@@ -56,7 +56,8 @@ def register(add: Add) -> None:
       )
       sub.add_argument(
         "--keep-metadata", action="store_true",
-        help="keep ICC profile and EXIF",
+        help="keep EXIF, XMP and the colour profile, and leave the pixels in "
+        "the profile's space; else they are converted to sRGB",
       )  # fmt: skip
 
 
@@ -75,10 +76,7 @@ def _compress(args) -> None:
   quality = _quality(args, kind is not None)
 
   def convert(data: bytes, name: str) -> tuple[bytes, int]:
-    try:
-      photo = load_photo(data, args.max_pixels)
-    except ValueError as error:
-      raise ValueError(str(error).replace("the input", name)) from None
+    photo = load_photo(data, args.max_pixels, args.keep_metadata, name)
     for text in photo.notes:
       note(args, f"{name}: {text}")
     pixels = photo.image.shape[0] * photo.image.shape[1]
@@ -117,7 +115,8 @@ def _quality(args, has_target: bool) -> float | np.ndarray:
       "--quality-map-min must lie between 1 and --quality "
       f"{args.quality:g}, got {args.quality_map_min:g}."
     )
-  image = load_photo(args.quality_map, args.max_pixels).image
+  # As stored: it holds qualities, not colours.
+  image = load_photo(args.quality_map, args.max_pixels, keep_profile=True).image
   if image.ndim == 3:  # without alpha; colours count by their mean
     image = image[..., : 3 if image.shape[2] > 2 else 1].mean(-1)
   share = image.astype(np.float32) / 255

@@ -9,7 +9,6 @@ hosts can share a global batch, with no saved state and no word exchanged.
 from __future__ import annotations
 
 import concurrent.futures
-import io
 import os
 import pathlib
 import sys
@@ -21,8 +20,8 @@ import numpy as np
 import tqdm
 
 from sclc_jax.cpus import cpu_count
+from sclc_jax.images import find_images, load_rgb, load_size
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _MAX_EXAMPLES = 2**52
 _TRIES = 100  # images in a row that may be too small
 
@@ -56,28 +55,6 @@ def threads() -> int:
   return min(16, cpu_count())
 
 
-def decode(data: bytes | pathlib.Path, name: str) -> np.ndarray:
-  """A coded image to uint8 [H, W, 3].
-
-  Args:
-    data: bytes, or a file.
-    name: what to call it if it is damaged.
-  """
-  from PIL import Image
-
-  try:
-    with Image.open(_openable(data)) as image:
-      return np.asarray(image.convert("RGB"))
-  except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-    raise ValueError(
-      f"{name} cannot be decoded ({error}); remove it from the set."
-    ) from None
-
-
-def _openable(data: bytes | pathlib.Path):
-  return io.BytesIO(data) if isinstance(data, bytes) else data
-
-
 class Folder(Sequence):
   """Images in files, decoded at each access."""
 
@@ -88,46 +65,34 @@ class Folder(Sequence):
     return len(self._files)
 
   def __getitem__(self, index: int) -> np.ndarray:
-    return decode(self._files[index], str(self._files[index]))
+    return load_rgb(self._files[index])
 
 
 def open_folder(path: str | os.PathLike, crop_size: int) -> Folder:
   """Every photograph below a folder, in the order of their names.
 
   Args:
-    path: folder; PNG, JPEG and WebP files below it count.
+    path: folder; files that the codec reads count, by their suffixes.
     crop_size: images with a shorter side below it are left out.
 
   Returns:
     A sequence of uint8 [H, W, 3] images. Only headers have been read.
   """
-  from PIL import Image
-
   root = pathlib.Path(path)
   if not root.is_dir():
     raise ValueError(
       f"data.source names {path}, which is not a folder; "
       "give folder:PATH of a folder with photographs."
     )
-  files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
-
-  def shorter_side(file: pathlib.Path) -> int:
-    try:
-      with Image.open(file) as image:
-        return min(image.size)
-    except (OSError, Image.DecompressionBombError) as error:
-      raise ValueError(
-        f"{file} cannot be decoded ({error}); remove it from the folder."
-      ) from None
-
+  files = find_images(root)
   with concurrent.futures.ThreadPoolExecutor(threads()) as pool:
-    sides = list(pool.map(shorter_side, files))
-  large = [f for f, side in zip(files, sides, strict=True) if side >= crop_size]
+    sizes = list(pool.map(load_size, files))
+  large = [f for f, size in zip(files, sizes) if min(size) >= crop_size]
   if not large:
     raise ValueError(
-      f"{path} has no PNG, JPEG or WebP image of at least {crop_size} pixels "
-      f"a side ({len(files)} images found); lower data.crop_size or give "
-      "another folder."
+      f"{path} has no image of at least {crop_size} pixels a side "
+      f"({len(files)} images found); lower data.crop_size or give another "
+      "folder."
     )
   return Folder(large)
 

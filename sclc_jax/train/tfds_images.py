@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from sclc_jax.train.data import decode
+from sclc_jax.images import load_rgb
 
 
 class TfdsImages(Sequence):
@@ -24,7 +24,7 @@ class TfdsImages(Sequence):
 
   def __getitem__(self, index: int) -> np.ndarray:
     data = self._records[index][self._feature]
-    return decode(data, f"record {index} of {self._name}")
+    return load_rgb(data, name=f"record {index} of {self._name}")
 
 
 def open_tfds(text: str) -> TfdsImages:

@@ -99,16 +99,6 @@ def test_transparent_palette_becomes_alpha(photo):
     load_image(data)
 
 
-def test_profile_of_other_colours_is_left_out_aloud(photo):
-  image = Image.fromarray(photo[:9, :9])
-  kept = load_photo(_bytes(image, "JPEG", icc_profile=b"rgb"))
-  assert kept.metadata == {"icc": b"rgb"} and not kept.notes
-  dropped = load_photo(
-    _bytes(image.convert("CMYK"), "JPEG", icc_profile=b"cmyk")
-  )
-  assert not dropped.metadata and "CMYK" in dropped.notes[0]
-
-
 def test_limit_is_ours_and_leaves_pillows_alone(photo):
   before = Image.MAX_IMAGE_PIXELS
   data = _bytes(Image.fromarray(photo), "PNG")

@@ -1,0 +1,120 @@
+"""What the chunks of a PNG say that Pillow does not, or refuses to read.
+
+Pillow refuses a PNG with more than 1 MiB of text or profile, by a limit that
+is the whole process's. So texts and the profile are read from the file and
+taken out of what Pillow is given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+
+START = b"\x89PNG\r\n\x1a\n"
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_LIMIT = 2**24  # bytes of a text or profile, unpacked
+XMP = b"XML:com.adobe.xmp"
+
+
+@dataclasses.dataclass
+class Png:
+  """Of a PNG file.
+
+  Attributes:
+    pixels: the file without its texts and profile.
+    bits: of a sample, or of an index into the palette.
+    transparent: the samples that mean a transparent pixel: one of a gray file,
+      three of a colour file; None where there are none.
+    icc: the profile; empty where there is none.
+    icc_damaged: whether there is one that cannot be unpacked.
+    exif: a TIFF block.
+    xmp: likewise.
+    gamma: of gAMA, as 1 / 2.2 is common; 0 where there is none.
+    chromaticities: of cHRM: x and y of white, red, green and blue.
+    srgb: whether the file says that it is sRGB.
+    cicp: primaries, transfer function, matrix and range, of cICP.
+  """
+
+  pixels: bytes
+  bits: int = 8
+  transparent: tuple[int, ...] | None = None
+  icc: bytes = b""
+  icc_damaged: bool = False
+  exif: bytes = b""
+  xmp: bytes = b""
+  gamma: float = 0.0
+  chromaticities: tuple[float, ...] | None = None
+  srgb: bool = False
+  cicp: tuple[int, ...] | None = None
+
+
+def read(data: bytes) -> Png:
+  """Reads the chunks; stops at one that is cut, which Pillow will tell."""
+  found = Png(data)
+  parts, kept, colour = [], 0, 0
+  at = len(START)
+  while at + 12 <= len(data):
+    size, name = struct.unpack_from(">I4s", data, at)
+    end = at + 12 + size
+    if name in _TEXTS or name == b"iCCP":
+      _read_text(found, name, data[at + 8 : end - 4])
+      parts.append(memoryview(data)[kept:at])
+      kept = end
+    elif name == b"IHDR" and size == 13:
+      found.bits, colour = data[at + 16], data[at + 17]
+    elif name != b"IDAT" and size < _LIMIT:
+      _read_small(found, name, data[at + 8 : end - 4], colour)
+    at = end
+  if parts:
+    found.pixels = b"".join([*parts, memoryview(data)[kept:]])
+  return found
+
+
+def _read_small(found: Png, name: bytes, body: bytes, colour: int) -> None:
+  if name == b"tRNS" and len(body) >= {0: 2, 2: 6}.get(colour, 2**31):
+    count = 1 if colour == 0 else 3
+    values = struct.unpack_from(f">{count}H", body)
+    found.transparent = tuple(v & (2**found.bits - 1) for v in values)
+  elif name == b"eXIf":
+    found.exif = body
+  elif name == b"gAMA" and len(body) == 4:
+    found.gamma = int.from_bytes(body, "big") / 1e5
+  elif name == b"cHRM" and len(body) == 32:
+    found.chromaticities = tuple(v / 1e5 for v in struct.unpack(">8I", body))
+  elif name == b"sRGB":
+    found.srgb = True
+  elif name == b"cICP" and len(body) == 4:
+    found.cicp = tuple(body)
+
+
+def _read_text(found: Png, name: bytes, body: bytes) -> None:
+  """The profile, XMP and EXIF; other texts are left out."""
+  keyword, _, content = body.partition(b"\0")
+  if name == b"iCCP":
+    found.icc = _inflate(content[1:])
+    found.icc_damaged = not found.icc
+  elif name == b"iTXt" and keyword == XMP and len(content) > 1:
+    text = content[2:].split(b"\0", 2)[-1]
+    found.xmp = _inflate(text) if content[0] else text
+  elif keyword.startswith(b"Raw profile type "):  # as ImageMagick writes it
+    text = content if name == b"tEXt" else _inflate(content[1:])
+    try:
+      block = bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
+    except ValueError:
+      return
+    kind = keyword.rpartition(b" ")[2]
+    if kind in (b"exif", b"APP1") and block.startswith(b"Exif\0\0"):
+      found.exif = found.exif or block[6:]
+    elif kind == b"xmp":
+      found.xmp = found.xmp or block
+
+
+def _inflate(data: bytes) -> bytes:
+  """Empty where it is damaged or beyond the limit."""
+  coder = zlib.decompressobj()
+  try:
+    out = coder.decompress(data, _LIMIT + 1)
+  except zlib.error:
+    return b""
+  return out if coder.eof and len(out) <= _LIMIT else b""
