@@ -71,10 +71,11 @@ class Codec:
 
     Args:
       image: uint8 [H, W, 3] or [H, W] (gray), at least 1x1; [H, W, 4] and
-        [H, W, 2] are these with alpha, which is kept exactly.
+        [H, W, 2] are these with alpha, which is kept exactly. Colours under
+        an alpha of 0 are not: they are filled from the visible ones around.
       metadata: see `compress`.
     """
-    image = picture.checked(image, self.max_pixels)
+    image = picture.prepared(image, self.max_pixels)
     y = self.transforms.analysis(picture.without_alpha(image))
     return self._analysed(image, y, metadata or {})
 
@@ -137,7 +138,8 @@ class Codec:
         any size [h, w], stretched over the image: a quality for each part,
         averaged over squares of 64x64 pixels and rounded to 16 steps between
         the lowest and the highest of these averages.
-      metadata: bytes of an `icc` profile and an `exif` block to keep.
+      metadata: bytes of an `icc` profile, and of an `exif` and an `xmp` block,
+        to keep.
     """
     check_quality(quality, self.model.top_quality)
     analysis = self.analyse(image, metadata)
@@ -171,7 +173,7 @@ class Codec:
     return self._decoder.symbols(bitstream.unpack(data))
 
   def metadata(self, data: bytes) -> dict[str, bytes]:
-    """The `icc` profile and `exif` block that a file keeps, if any."""
+    """The `icc` profile, `exif` and `xmp` that a file keeps, if any."""
     return sections.decode_metadata(bitstream.unpack(data).sections)
 
   def info(self, data: bytes) -> dict:
@@ -198,7 +200,7 @@ class Codec:
     take another order, so that a symbol is rounded the other way and a file
     differs from that of `compress`; it decodes all the same.
     """
-    images = [picture.checked(image, self.max_pixels) for image in images]
+    images = [picture.prepared(image, self.max_pixels) for image in images]
     check_quality(quality, self.model.top_quality)
 
     def one(index: int, y: np.ndarray | None) -> bytes:

@@ -66,7 +66,9 @@ def compress_to(
     kind: `bpp` or `bytes` (within 1 %), `max_bytes` (the best quality that
       fits), or `psnr` (dB; mostly within 0.1 dB, since the last step is
       predicted where that is sure enough).
-    target: positive; a size includes alpha and metadata, a PSNR neither.
+    target: positive; a size includes alpha and metadata, a PSNR neither. A
+      PSNR is over the pixels that are visible: those of any alpha above 0
+      count in full, those of alpha 0 not at all.
     metadata: see `Codec.compress`.
 
   Returns:
@@ -82,16 +84,16 @@ def compress_to(
     raise ValueError(f"the target {kind} must be positive, got {target}.")
   analysis = codec.analyse(image, metadata)
   pixels = image.shape[0] * image.shape[1]
-  colour = without_alpha(image)
   files: dict[int, bytes] = {}
 
   def measure(q: int) -> float:
     quality = 1 + q / Q_PER_LEVEL
     if kind == "psnr" and not codec.effort:
-      return psnr_db(colour, codec.reconstruct(analysis, quality))
+      return _visible_psnr(analysis, codec.reconstruct(analysis, quality))
     files[q] = codec.encode(analysis, quality)
     if kind == "psnr":  # of the file, since a refinement costs more than coding
-      return psnr_db(colour, without_alpha(codec.decompress(files[q])))
+      picture = without_alpha(codec.decompress(files[q]))
+      return _visible_psnr(analysis, picture)
     return 8 * len(files[q]) / pixels if kind == "bpp" else len(files[q])
 
   last = Q_PER_LEVEL * (codec.model.top_quality - 1)
@@ -107,6 +109,13 @@ def compress_to(
   if best not in files:
     files[best] = codec.encode(analysis, quality)
   return Hit(files[best], quality, values[best], len(values))
+
+
+def _visible_psnr(analysis: Analysis, picture: np.ndarray) -> float:
+  """PSNR of a picture without alpha, in dB, where it is not hidden."""
+  if analysis.visible is None:
+    return psnr_db(analysis.image, picture)
+  return psnr_db(analysis.image[analysis.visible], picture[analysis.visible])
 
 
 def _best(
@@ -229,8 +238,8 @@ class _PsnrCurve:
   Photos' curves are taken for draws from a Gaussian; each measured value
   conditions it. Two qualities are probed first, for their size and the error
   of y_hat: that costs little and tells much. Of models other than that of the
-  constants, and where latents are refined, only sizes are probed, and nothing
-  is trusted that was not measured.
+  constants, where latents are refined, and where pixels are hidden, only sizes
+  are probed, and nothing is trusted that was not measured.
   """
 
   def __init__(self, codec: Codec, analysis: Analysis):
@@ -239,6 +248,7 @@ class _PsnrCurve:
     own = (
       constants["fingerprint"].tobytes() == model.fingerprint
       and not codec.effort
+      and analysis.visible is None
     )
     self._least = 0.0 if own else math.inf
     mean, covariance = constants["mean"], constants["covariance"]

@@ -64,21 +64,24 @@ class Encoder:
     """All that follows from y and z, and the sections of the image.
 
     Args:
-      image: as of `picture.checked`.
+      image: as of `picture.prepared`.
       y: float32 [h, w, M].
       z: int32 [h/4, w/4, N].
       metadata: see `Codec.compress`.
     """
     extra = sections.encode_metadata(metadata)
     pixels = without_alpha(image)
+    visible = None
     if pixels is not image:
       extra[bitstream.ALPHA] = sections.encode_alpha(image[..., -1])
+      seen = image[..., -1] > 0
+      visible = seen if 0 < seen.mean() < 1 else None
     z_data = hyper_latent.encode(self._model, self._engine, z)
     side, importance = self._model.control.prior(z)
     return Analysis(
       *image.shape[:2],
       bitstream.GRAY if pixels.ndim == 2 else bitstream.RGB,
-      y, z, z_data, side, importance, extra, pixels,
+      y, z, z_data, side, importance, extra, pixels, visible,
     )  # fmt: skip
 
   def quality_and_mask(

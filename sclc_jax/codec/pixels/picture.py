@@ -6,14 +6,18 @@ import numpy as np
 
 from sclc_jax.codec.exact.control import STRIDE
 from sclc_jax.codec.stream import bitstream
+from sclc_jax.images import fill_hidden
 
 
-def checked(image: np.ndarray, max_pixels: int) -> np.ndarray:
-  """The image, or a ValueError that says why it cannot be coded.
+def prepared(image: np.ndarray, max_pixels: int) -> np.ndarray:
+  """The image as it is coded: its colours under an alpha of 0 are filled.
 
   Args:
     image: uint8 [H, W, 3] or [H, W] (gray); with alpha [H, W, 4] or [H, W, 2].
     max_pixels: how many it may have.
+
+  Raises:
+    ValueError: it cannot be coded.
   """
   image = np.asarray(image)
   channels = image.shape[2] if image.ndim == 3 else 1
@@ -35,7 +39,7 @@ def checked(image: np.ndarray, max_pixels: int) -> np.ndarray:
       f"the image has {width}x{height} pixels; a side of up to "
       f"{bitstream.MAX_SIDE} can be coded: cut it into parts."
     )
-  return image
+  return fill_hidden(image)
 
 
 def without_alpha(image: np.ndarray) -> np.ndarray:
