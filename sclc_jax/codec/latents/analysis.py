@@ -17,8 +17,8 @@ class Analysis:
   y is float32 [h, w, M], z int32 [h/4, w/4, N]; side and importance are the
   int32 of the control path; `z_data` is z, coded; `sections` are alpha and
   metadata, coded; `image` is what was analysed, without alpha, which latent
-  refinement looks at; `visible` is bool [H, W], or None where no pixel is hidden
-  (or all are).
+  refinement looks at; `visible` is bool [H, W], or None where no pixel
+  is hidden, or all are.
   """
 
   height: int
