@@ -17,13 +17,15 @@ from sclc_jax.commands.common import (
 
 # Of a large folder; tables of 80 gained 3.6 to 4.2 % on others.
 _PHOTOS = 100
+_RECIPE = "name of a recipe (smoke, small_cpu, pod, ...), or a config file"
+_SWEEP = "name of a sweep (paper_ablation, bases, ...), or a config file"
 _EPILOG = "Any further --config.KEY=VALUE replaces a config value."
 
 
 def register(add: Add) -> None:
   """Adds the commands to the command line."""
   train = add("train", _train, "train, or resume, an experiment")
-  train.add_argument("--config", required=True, help="experiments/NAME.py")
+  train.add_argument("--config", required=True, help=_RECIPE)
   train.add_argument("--workdir", required=True, help="checkpoints and logs")
   train.add_argument("--stop-at", type=int, help="save and end at this step")
   train.add_argument(
@@ -74,7 +76,7 @@ def register(add: Add) -> None:
   )  # fmt: skip
 
   sweep = add("sweep", _sweep, "train and compare the points of a sweep")
-  sweep.add_argument("config", help="experiments/sweeps/NAME.py")
+  sweep.add_argument("config", help=_SWEEP)
   sweep.add_argument("--workdir", default="runs/sweep", help="a folder a point")
   sweep.add_argument("--list", action="store_true", help="only list the points")
   which = sweep.add_mutually_exclusive_group()

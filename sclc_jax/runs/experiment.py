@@ -22,9 +22,8 @@ from sclc_jax.config import (
   from_dict,
   stage_model,
 )
+from sclc_jax.runs import recipes
 from sclc_jax.runs.overrides import override
-
-_EXAMPLE = "see experiments/smoke.py"
 
 
 @contextlib.contextmanager
@@ -42,17 +41,20 @@ def _importing_from(folder: pathlib.Path) -> Iterator[None]:
         del sys.modules[name]
 
 
-def call_in_file(path: str | os.PathLike, function: str) -> Any:
+def call_in_file(recipe: str | os.PathLike, function: str) -> Any:
   """Runs a config file and calls its `get_...` function.
 
   It can import modules that lie beside it.
 
+  Args:
+    recipe: a path, or the name of a recipe (`recipes.find`).
+    function: `get_config` or, of a sweep, `get_sweep`.
+
   Raises:
     ValueError: whatever goes wrong in it, in one sentence.
   """
-  path = pathlib.Path(path).absolute()
-  if not path.is_file():
-    raise ValueError(f"config {path} is not a file.")
+  below = recipes.SWEEPS if function == "get_sweep" else ""
+  path = recipes.find(recipe, below).absolute()
   spec = importlib.util.spec_from_file_location("experiment", path)
   try:
     with _importing_from(path.parent):
@@ -62,15 +64,15 @@ def call_in_file(path: str | os.PathLike, function: str) -> Any:
   except Exception as error:  # it is the user's program
     raise ValueError(
       f"config {path} cannot be used ({type(error).__name__}: {error}); it "
-      f"must be Python with a {function}(), {_EXAMPLE}."
+      f"must be Python with a {function}(), as in {recipes.find('smoke')}."
     ) from None
 
 
 def load_config(
-  path: str | os.PathLike, overrides: Sequence[str] = ()
+  recipe: str | os.PathLike, overrides: Sequence[str] = ()
 ) -> ExperimentConfig:
-  """The frozen config of an `experiments/*.py`, with overrides."""
-  return override(call_in_file(path, "get_config"), overrides)
+  """The frozen config of a recipe, by name or path, with overrides."""
+  return override(call_in_file(recipe, "get_config"), overrides)
 
 
 def run(

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Trains on all workers of a TPU pod slice at once:
+#
+#   experiments/launch/tpu_pod.sh POD ZONE pod /mnt/bucket/runs/pod \
+#     --config.data.source=tfds:/mnt/bucket/photos \
+#     --config.data.device_resident=false
+#
+# POD is the slice's name, ZONE its zone. The workdir and the data lie on storage
+# that is mounted under the same path on every worker (a bucket, by gcsfuse, say),
+# and sclc is installed there. A preempted worker ends all of them: start it
+# again. Not run on a TPU yet.
+set -euo pipefail
+
+pod=${1:?name of the slice}
+zone=${2:?its zone}
+config=${3:?recipe, for example pod}
+workdir=${4:?workdir on mounted storage}
+shift 4
+command="sclc train --distributed --config $(printf '%q' "$config")"
+command+=" --workdir $(printf '%q' "$workdir")"
+if (($#)); then
+  command+=$(printf ' %q' "$@")
+fi
+gcloud compute tpus tpu-vm ssh "$pod" --zone "$zone" --worker=all \
+  --command "$command"
