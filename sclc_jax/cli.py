@@ -10,67 +10,95 @@ import sys
 import warnings
 
 from sclc_jax.commands import (
+  checks,
   coding,
   demo,
   describe,
   evaluate,
   inspect,
   models,
+  streams,
   train,
 )
 from sclc_jax.commands.common import (
   Failure,
   check_device,
+  expected,
   joins_cluster,
   report,
   versions,
 )
 
+# What they print is all they do.
+_SHOW = frozenset(("", "info", "models"))
+
 
 def main(argv: list[str] | None = None) -> int:
   """Runs a command; returns 0 on success, 1 on failure, 2 on wrong usage.
 
-  Of a signal the shell's code: 130 where interrupted, 141 where who reads
-  stdout has gone.
+  After Ctrl-C it is 130, and 141 if the reader of stdout has gone.
   """
   # Of photographs with damaged tags; what matters of them is told by us.
   warnings.filterwarnings("ignore", module="PIL")
-  args = _parser().parse_args(argv)
-  if args.version:
-    print(versions())
-    return 0
-  if args.command is None:
-    _parser().print_help(sys.stderr)
-    return 2
+  streams.prepare()
+  args = argparse.Namespace(command="", failures=0, notes=[])
+  code, usage, told = 0, None, False
   try:
-    _set_up(args)
-    args.run(args)
-    sys.stdout.flush()
+    _run(args, argv)
   except Failure:
-    return 1
-  except BrokenPipeError:
-    # As in `sclc models | head`. What is left to write goes nowhere.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
-  except (ValueError, OSError) as error:
-    report(args, error)
-    return 1
+    pass
+  except SystemExit as error:  # wrong usage, or --help
+    code, usage = error.code, error
   except KeyboardInterrupt:
-    print(f"sclc {args.command}: interrupted", file=sys.stderr)
-    return 130
-  return 0
+    streams.tell_error(f"sclc {args.command}: interrupted")
+    code = 130
+  except BrokenPipeError:  # as in `sclc models | head`
+    code = 141
+  except Exception as error:
+    if not expected(error):
+      raise
+    report(args, error, getattr(args, "file", ""))
+    told = isinstance(error, streams.StdoutError)
+  try:
+    streams.finish()
+  except BrokenPipeError:
+    code = code or 141
+  except streams.StdoutError as error:
+    if not told:
+      report(args, error)
+  code = code or (1 if args.failures else 0)
+  if usage is not None:
+    raise SystemExit(code)
+  return code
+
+
+def _run(args, argv: list[str] | None) -> None:
+  """Parses and runs a command."""
+  parser = _parser()
+  parser.parse_args(argv, args)
+  if not args.command and not args.version:
+    parser.print_help(sys.stderr)
+    sys.exit(2)
+  if streams.stdout_is_closed() and args.command in _SHOW:
+    raise ValueError("stdout is closed, which the result goes to; open it.")
+  if args.version:
+    streams.tell(versions())
+    return
+  checks.check_local(args)
+  checks.check_values(args)
+  checks.check_model(args)
+  if args.command in _CACHED and "jax" not in sys.modules:
+    _keep_compilations()
+  args.check(args)
+  _set_up(args)
+  args.run(args)
 
 
 def _set_up(args) -> None:
   threads = getattr(args, "threads", None)
-  if threads is not None:
-    if threads < 1:
-      raise ValueError(f"--threads must be at least 1, got {threads}.")
-    if hasattr(os, "sched_setaffinity"):
-      cpus = sorted(os.sched_getaffinity(0))[:threads]
-      os.sched_setaffinity(0, cpus)  # XLA makes a thread a CPU
-  if args.command in _CACHED and "jax" not in sys.modules:
-    _keep_compilations()
+  if threads is not None and hasattr(os, "sched_setaffinity"):
+    cpus = sorted(os.sched_getaffinity(0))[:threads]
+    os.sched_setaffinity(0, cpus)  # XLA makes a thread a CPU
   device = getattr(args, "device", None)
   if device:
     import jax
@@ -110,25 +138,41 @@ def _keep_compilations() -> None:
   os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
+class _Parser(argparse.ArgumentParser):
+  """Tells wrong usage on one line, and what stdout does not take."""
+
+  def _print_message(self, message: str, file=None):
+    if file is sys.stdout:
+      streams.tell(message.rstrip("\n"))
+    elif message:
+      streams.tell_error(message.rstrip("\n"))
+
+  def error(self, message: str):
+    text = streams.shown(message)
+    streams.tell_error(f"{self.prog}: error: {text}; see '{self.prog} --help'")
+    self.exit(2)
+
+
 def _parser() -> argparse.ArgumentParser:
   formatter = argparse.ArgumentDefaultsHelpFormatter
-  parser = argparse.ArgumentParser(
+  parser = _Parser(
     "sclc", description="A learned image codec: one model, every bit rate."
   )
   parser.add_argument("--version", action="store_true", help="versions")
   commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+  parsers = {}
 
-  def add(name: str, run, text: str) -> argparse.ArgumentParser:
-    sub = commands.add_parser(
+  def add(name: str, run, text: str, check=None) -> argparse.ArgumentParser:
+    sub = parsers[name] = commands.add_parser(
       name, help=text, description=text, formatter_class=formatter
     )
-    sub.set_defaults(run=run, overrides=[])
+    sub.set_defaults(run=run, check=check or (lambda args: None), overrides=[])
     sub.add_argument(
       "--device", choices=("cpu", "gpu", "tpu"), help="JAX's choice if unset"
     )
     sub.add_argument("--threads", type=int, help="CPUs to use; all if unset")
     sub.add_argument(
-      "--quiet", action="store_true", help="no progress, no summary"
+      "--quiet", action="store_true", help="no progress, no notes, no summary"
     )
     return sub
 
@@ -136,22 +180,25 @@ def _parser() -> argparse.ArgumentParser:
     module.register(add)
   parse = parser.parse_known_args
 
-  def parse_args(argv=None):
-    args, rest = parse(argv)
-    if rest and args.command not in ("train", "sweep"):
-      parser.error(f"unknown arguments: {' '.join(rest)}")
-    if rest:
-      args.overrides = _join_overrides(rest)
+  def parse_args(argv=None, namespace=None):
+    args, others = parse(argv, namespace)
+    if others and args.command not in ("train", "sweep"):
+      parsers.get(args.command, parser).error(
+        f"unknown arguments: {' '.join(others)}"
+      )
+    if others:
+      args.overrides = _join_overrides(others)
+    args.command = args.command or ""
     return args
 
   parser.parse_args = parse_args
   return parser
 
 
-def _join_overrides(rest: list[str]) -> list[str]:
+def _join_overrides(items: list[str]) -> list[str]:
   """`--config.a b` and `--config.a=b` alike."""
   joined: list[str] = []
-  for item in rest:
+  for item in items:
     if joined and "=" not in joined[-1] and not item.startswith("--"):
       joined[-1] += f"={item}"
     else:

@@ -71,7 +71,9 @@ def test_existing_outputs_are_kept_unless_forced(folder, capsys):
 def test_a_bad_input_does_not_stop_the_others(folder, capsys):
   (folder / "bad.png").write_bytes(b"not an image")
   assert _run("compress", "bad.png", "b.png", "--model", "m.sclcm") == 1
-  assert "bad.png" in _error(capsys)
+  error, summary = capsys.readouterr().err.splitlines()
+  assert error.startswith("sclc compress: error: bad.png")
+  assert "1 file, " in summary and "1 failed" in summary
   assert (folder / "b.sclc").exists() and not (folder / "bad.sclc").exists()
 
 
@@ -110,24 +112,6 @@ def test_what_a_folder_gives_goes_to_a_folder_even_if_it_is_one_file(
   assert (folder / "m.sclcm").stat().st_size > 1000
 
 
-def test_one_output_name_for_two_inputs_is_an_error_for_the_second(
-  folder, capsys, photo
-):
-  for name in ("x", "y", "z"):
-    (folder / name).mkdir()
-  (folder / "x" / "a.png").write_bytes(b"no image")
-  for name in ("y", "z"):
-    Image.fromarray(photo[:9, :9]).save(f"{name}/a.png")
-  paths = [f"{name}/a.png" for name in "xyz"]
-  args = ("compress", *paths, "-o", "out", "--model", "m.sclcm")
-  assert _run(*args) == 1
-  found = capsys.readouterr()
-  assert found.out.startswith("out/a.sclc")
-  wrong = found.err.splitlines()
-  assert len(wrong) == 2 and "x/a.png" in wrong[0] and "--force" in wrong[1]
-  assert _run(*args[:1], *paths[1:], *args[4:], "--force", "--quiet") == 0
-
-
 @pytest.mark.parametrize(
   "args, words",
   [
@@ -142,7 +126,7 @@ def test_one_output_name_for_two_inputs_is_an_error_for_the_second(
     (("compress", "float.tiff"), "floating-point"),
     (("compress", "a.png", "--max-pixels", "99"), "99"),
     (("inspect", "a.png", "--max-pixels", "99"), "a.png: it has"),
-    (("evaluate", "--images=.", "--max-pixels", "99", "--quiet"), "it has"),
+    (("evaluate", "--images=alpha", "--max-pixels", "9", "--quiet"), "it has"),
     (("compress", "a.png", "--quality-map", "none.png"), "none.png"),
     (("evaluate", "--images", "alpha", "--quiet"), "flatten"),
     (("compress", "a.png", "-o", "no/such/folder.sclc"), "cannot write"),

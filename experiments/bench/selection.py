@@ -31,9 +31,10 @@ def main() -> None:
     default=[0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1],
     help="probabilities; 0: no selector",
   )
+  parser.set_defaults(command="selection", quiet=False, failures=0)
   args = parser.parse_args()
   model = find_model(args.model)
-  photos = list(photos_to_fit("--fit", args.fit, quiet=False))
+  photos = list(photos_to_fit(args, "--fit", args.fit))
   models = {0: with_selector(model, None)}
   for improbable in args.improbable:
     if improbable:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import pathlib
-import sys
 import threading
 import time
 from collections.abc import Callable
 
-import tqdm
-
-from sclc_jax.commands.common import Failure, note, report
+from sclc_jax.commands import streams
+from sclc_jax.commands.common import (
+  expected,
+  hides_bars,
+  note,
+  report,
+  result,
+  tell_notes,
+)
+from sclc_jax.commands.plan import Job
 from sclc_jax.cpus import cpu_count
+from sclc_jax.files import is_stdout, read_whole, write_whole
 
 # A file's bytes and its name to the output and the number of pixels.
 Convert = Callable[[bytes, str], tuple[bytes, int]]
@@ -27,13 +33,7 @@ def turn(pixels: int) -> contextlib.AbstractContextManager:
   return _big if pixels > _BIG else contextlib.nullcontext()
 
 
-def convert_files(
-  args,
-  sources: list[pathlib.Path],
-  targets: list[pathlib.Path],
-  convert: Convert,
-  replace: bool,
-) -> None:
+def convert_files(args, jobs: list[Job], convert: Convert) -> None:
   """Converts files, several in flight; a failure does not stop the others.
 
   Reading, image formats and entropy coding of some files overlap with the
@@ -41,66 +41,62 @@ def convert_files(
 
   Args:
     args: of the command.
-    sources: files to read.
-    targets: files to write, each whole or not at all.
+    jobs: files to read, and what to write, each whole or not at all.
     convert: safe to call from threads.
-    replace: existing targets, and those of earlier sources, are replaced.
-
-  Raises:
-    Failure: some failed.
   """
-  from sclc_jax.files import write_whole
+  import tqdm
 
+  tell_notes(args)
   started = time.perf_counter()
-
-  def one(source, target, earlier) -> tuple[int, int]:
-    taken = target.exists()
-    if earlier is not None:
-      taken = earlier.exception() is None or taken  # waits for it
-    if taken and not replace:
-      raise ValueError(
-        f"{target} exists already; remove it, name another output with -o, "
-        "or replace it with --force."
-      )
-    try:
-      data = source.read_bytes()
-    except OSError as error:
-      raise ValueError(f"cannot read {source}: {error.strerror}.") from None
-    data, pixels = convert(data, str(source))
-    write_whole(target, data)
-    return len(data), pixels
-
-  failed = size = pixels = 0
-  hidden = args.quiet or len(sources) == 1 or not sys.stderr.isatty()
-  pool = concurrent.futures.ThreadPoolExecutor(_threads(len(sources)))
-  bar = tqdm.tqdm(total=len(sources), disable=hidden, unit="file")
+  hidden = hides_bars(args) or len(jobs) == 1
+  pool = concurrent.futures.ThreadPoolExecutor(_threads(len(jobs)))
+  bar = tqdm.tqdm(total=len(jobs), disable=hidden, unit="file")
+  done = size = pixels = 0
   try:
-    last: dict[pathlib.Path, concurrent.futures.Future] = {}
-    futures = []
-    for source, target in zip(sources, targets):
-      last[target] = pool.submit(one, source, target, last.get(target))
-      futures.append(last[target])
-    for source, target, future in zip(sources, targets, futures):
+    futures = [pool.submit(_convert, job, convert) for job in jobs]
+    for job, future in zip(jobs, futures):
       try:
-        done = future.result()
-        size, pixels = size + done[0], pixels + done[1]
-        tqdm.tqdm.write(f"{target}\t{done[0]} bytes")
-      except (ValueError, OSError) as error:
-        failed += 1
-        report(args, error, str(source))
+        written = future.result()
+      except (BrokenPipeError, streams.StdoutError):
+        raise
+      except Exception as error:
+        if not expected(error):
+          raise
+        report(args, error, str(job.source or "stdin"))
+      else:
+        done, size, pixels = done + 1, size + written[0], pixels + written[1]
+        if not (job.target is None or is_stdout(job.target)):
+          result(job.target, f"{written[0]} bytes")
       bar.update()
   finally:
     bar.close()
     pool.shutdown(cancel_futures=True)
-  if len(sources) > 1 and not (args.quiet or failed):
-    seconds = time.perf_counter() - started
-    note(
-      args,
-      f"{len(sources)} files, {pixels / 1e6:.1f} MP, {size} bytes written in "
-      f"{seconds:.1f} s: {pixels / 1e6 / seconds:.2f} MP/s",
-    )
-  if failed:
-    raise Failure
+  if done + args.failures > 1 and not args.quiet:
+    _summarise(args, done, pixels, size, time.perf_counter() - started)
+
+
+def _summarise(args, done: int, pixels: int, size: int, seconds: float) -> None:
+  files = "1 file" if done == 1 else f"{done} files"
+  failed = f"; {args.failures} failed" if args.failures else ""
+  note(
+    args,
+    f"{files}, {pixels / 1e6:.1f} MP, {size} bytes written in {seconds:.1f} s: "
+    f"{pixels / 1e6 / seconds:.2f} MP/s{failed}",
+  )
+
+
+def _convert(job: Job, convert: Convert) -> tuple[int, int]:
+  """(bytes, pixels) of what is written."""
+  if job.source is None:
+    data = streams.read_stdin()
+  else:
+    data = read_whole(job.source)
+  data, pixels = convert(data, str(job.source or "stdin"))
+  if job.target is None:
+    streams.write_stdout(data)
+  else:
+    write_whole(job.target, data, make_folder=job.in_folder)
+  return len(data), pixels
 
 
 def _threads(count: int) -> int:

@@ -1,33 +1,78 @@
-"""What the commands share: flags, inputs, and how failures are told."""
+"""What the commands share: flags, and how failures and notes are told."""
 
 from __future__ import annotations
 
 import argparse
-import glob
-import pathlib
 import sys
 from collections.abc import Callable
 
-import tqdm
-
 from sclc_jax import __version__
-from sclc_jax.images import MAX_PIXELS
+from sclc_jax.commands.streams import StdoutError, shown, tell, tell_error
+from sclc_jax.formats import MAX_PIXELS
 
 QUALITIES = (1, 2, 3, 4, 5, 6, 7, 8)  # the default of `quality_flag`
-# Adds a command: (name, run(args), one line of help) to its parser.
-Add = Callable[[str, Callable, str], argparse.ArgumentParser]
+# Adds a command: (name, run(args), one line of help, check(args)) to its
+# parser. `check` needs no model, and comes before JAX is loaded.
+Add = Callable[..., argparse.ArgumentParser]
 
 
 class Failure(Exception):
-  """Some inputs failed; each has been reported."""
+  """Nothing is left to do; what failed has been reported."""
 
 
 def report(args, error: Exception, name: str = "") -> None:
-  """One line on stderr; `name` is the input, where the text lacks it."""
-  text = " ".join(str(error).split())
+  """Tells a failure on one line of stderr; the command will exit with 1.
+
+  Args:
+    args: of the command.
+    error: what it says is for the user, or it is our own fault.
+    name: of the input, where the text lacks it.
+  """
+  args.failures += 1
+  if isinstance(error, OSError) and error.filename is not None:
+    text = f"{error.filename}: {error.strerror}"
+  elif isinstance(error, MemoryError):
+    text = "not enough memory; take fewer --threads or smaller images"
+  elif isinstance(error, StdoutError):
+    text = f"cannot write to stdout: {error}; send it elsewhere"
+  elif isinstance(error, (ValueError, OSError)):
+    text = str(error)
+  else:
+    text = (
+      f"unexpected {type(error).__name__}: {error}; please report it with what "
+      "'python -X dev -m sclc_jax' and the same arguments print"
+    )
   if name and name not in text:
     text = f"{name}: {text}"
-  tqdm.tqdm.write(f"sclc {args.command}: error: {text}", file=sys.stderr)
+  program = f"sclc {args.command}".rstrip()
+  tell_error(f"{program}: error: {shown(text)}")
+
+
+def expected(error: Exception) -> bool:
+  """Whether to report it in one line; not while Python runs with -X dev."""
+  kinds = ValueError, OSError, MemoryError, StdoutError
+  return isinstance(error, kinds) or not sys.flags.dev_mode
+
+
+def note(args, text: str) -> None:
+  """One line on stderr about what was done."""
+  tell_error(f"sclc {args.command}: {shown(text)}")
+
+
+def hides_bars(args) -> bool:
+  """Whether progress is not shown: a file or a pipe is no terminal."""
+  return args.quiet or not sys.stderr.isatty()
+
+
+def tell_notes(args) -> None:
+  """Notes of the checks, once nothing has spoken against the command."""
+  for text in args.notes:
+    note(args, text)
+
+
+def result(path: object, text: str = "") -> None:
+  """One line on stdout: a file that was written, and what to say of it."""
+  tell(f"{shown(path)}\t{text}" if text else shown(path))
 
 
 def joins_cluster(args) -> bool:
@@ -44,14 +89,11 @@ def check_device(device: str) -> None:
   try:
     jax.devices()
   except RuntimeError as error:
+    text = " ".join(str(error).split()).partition(" (set JAX_PLATFORMS")[0]
     raise ValueError(
-      f"there is no {device} here ({error}); use --device cpu."
+      f"--device {device}: there is no {device} here ({text}); use --device "
+      "cpu, or leave it out."
     ) from None
-
-
-def note(args, text: str) -> None:
-  """One line on stderr about what was done."""
-  tqdm.tqdm.write(f"sclc {args.command}: {text}", file=sys.stderr)
 
 
 def open_codec(args, progress: bool = False):
@@ -65,30 +107,6 @@ def open_codec(args, progress: bool = False):
     effort=getattr(args, "effort", 0),
     progress=progress,
   )
-
-
-def walk(inputs: list[str], suffixes) -> list[pathlib.Path]:
-  """The files named, and those below folders and matching globs, in order."""
-  found = []
-  for name in inputs:
-    path = pathlib.Path(name)
-    if glob.has_magic(name) and not path.exists():
-      names = sorted(glob.glob(name, recursive=True))
-      if not names:
-        raise ValueError(f"no file matches {name}.")
-      found += [p for p in map(pathlib.Path, names) if not p.is_dir()]
-      continue
-    if not path.is_dir():
-      found.append(path)
-      continue
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
-    if not files:
-      raise ValueError(
-        f"the folder {path} holds no file that ends in "
-        f"{', '.join(sorted(suffixes))}."
-      )
-    found += files
-  return found
 
 
 def model_flags(sub: argparse.ArgumentParser) -> None:

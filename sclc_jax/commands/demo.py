@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pathlib
 
+from sclc_jax.commands.checks import output_folder
 from sclc_jax.commands.common import Add, model_flags
+from sclc_jax.commands.streams import tell
 
 
 def register(add: Add) -> None:
   """Adds the commands to the command line."""
-  demo = add("demo", _demo, "compress a bundled photo at several qualities")
+  demo = add("demo", _demo, "compress a bundled photo at several qualities",
+             lambda args: output_folder("--out", args.out))  # fmt: skip
   model_flags(demo)
   demo.add_argument("--out", default="sclc_demo", help="folder to write")
 
@@ -24,14 +27,12 @@ def _demo(args) -> None:
   from sclc_jax.images import png_bytes
 
   out = pathlib.Path(args.out)
-  if out.exists() and not out.is_dir():
-    raise ValueError(f"--out {out} is a file; name a folder.")
   out.mkdir(parents=True, exist_ok=True)
   image = skimage.data.chelsea()
   codec = load_codec(args.model, engine=args.engine)
   write_whole(out / "photo.png", png_bytes(image))
   raw = image.size
-  print("quality  bytes  bpp     psnr_db  ms_ssim  selected_fraction  file")
+  tell("quality  bytes  bpp     psnr_db  ms_ssim  selected_fraction  file")
   panels = [("original", image, None)]
   analysis = codec.analyse(image)
   for quality in (1, 2.5, 4, 5.5, 8):
@@ -42,7 +43,7 @@ def _demo(args) -> None:
     write_whole(file.with_suffix(".png"), png_bytes(x_hat))
     mask = codec.mask(analysis, quality)
     psnr = metrics.psnr_db(image, x_hat)
-    print(
+    tell(
       f"{quality:<7g}  {len(data):>5}  {8 * len(data) / (raw / 3):.4f}  "
       f"{psnr:7.2f}  {metrics.ms_ssim(image, x_hat):7.4f}  "
       f"{mask.mean():17.4f}  {file}"
@@ -50,4 +51,4 @@ def _demo(args) -> None:
     title = f"quality {quality:g}: {len(data)} bytes, {psnr:.1f} dB"
     panels.append((title, x_hat, mask))
   plot_masks(panels, out / "masks.png")
-  print(f"pictures: {out / 'masks.png'}, {out}/photo_q*.png")
+  tell(f"pictures: {out / 'masks.png'}, {out}/photo_q*.png")

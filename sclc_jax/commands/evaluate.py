@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
+from collections.abc import Iterator
 
-import numpy as np
-
+from sclc_jax.commands.checks import (
+  input_file,
+  input_folder,
+  output_file,
+  output_folder,
+)
 from sclc_jax.commands.common import (
   QUALITIES,
   Add,
+  Failure,
   coding_flags,
   effort_flag,
+  expected,
+  hides_bars,
+  note,
   open_codec,
   quality_flag,
+  report,
+  result,
+  tell_notes,
   versions,
-  walk,
 )
+from sclc_jax.commands.plan import find_sources
+from sclc_jax.commands.streams import printable, tell
+from sclc_jax.formats import SUFFIXES
 
 
 def register(add: Add) -> None:
   """Adds the commands to the command line."""
-  evaluate = add("evaluate", _evaluate, "rate and distortion over a folder")
+  evaluate = add("evaluate", _evaluate, "rate and distortion over a folder",
+                 _check)  # fmt: skip
   coding_flags(evaluate)
   effort_flag(evaluate)
-  evaluate.add_argument("--images", required=True, help="folder")
+  evaluate.add_argument("--images", required=True, help="folder, walked whole")
   quality_flag(evaluate)
-  evaluate.add_argument("--csv", help="write all rows")
+  evaluate.add_argument("--csv", help="write all rows to this file")
   evaluate.add_argument("--plot", help="write an RD plot (PNG)")
   evaluate.add_argument(
     "--anchors", nargs="+", default=[], help="CSV files of other curves"
@@ -41,42 +55,99 @@ def register(add: Add) -> None:
   )  # fmt: skip
 
 
-def _evaluate(args) -> None:
+def _check(args) -> None:
+  input_folder("--images", args.images)
+  for path in args.anchors:
+    input_file("--anchors", path)
+  args.paths = [
+    source.path for source in find_sources(args, [args.images], SUFFIXES)
+  ]
+  if not args.paths:
+    raise Failure
+  inputs = [*args.paths, *args.anchors, *filter(None, [args.model])]
+  for flag, path in (("--csv", args.csv), ("--plot", args.plot)):
+    if path is not None:
+      output_file(flag, path, inputs)
+  if args.report is not None:
+    output_folder("--report", args.report)
+
+
+def _readable(args) -> Iterator[pathlib.Path]:
+  """Those of the images that can be read; the others are reported.
+
+  Each is decoded for that, so that what is measured is of the same images
+  throughout.
+  """
+  import concurrent.futures
+
+  from sclc_jax.cpus import cpu_count
+  from sclc_jax.images import load_image
+
+  def problem(path: pathlib.Path) -> Exception | None:
+    try:
+      load_image(path, args.max_pixels)
+    except Exception as error:
+      if not expected(error):
+        raise
+      return error
+    return None
+
+  with concurrent.futures.ThreadPoolExecutor(cpu_count()) as pool:
+    for path, error in zip(args.paths, pool.map(problem, args.paths)):
+      if error is None:
+        yield path
+      else:
+        report(args, error, str(path))
+
+
+def _images(args) -> list[pathlib.Path]:
+  """Those that can be measured; Failure where there is none."""
+  paths = list(_readable(args))
+  if not paths:
+    raise Failure
+  if len(paths) < len(args.paths):
+    note(
+      args,
+      f"{len(args.paths) - len(paths)} of {len(args.paths)} images cannot be "
+      f"measured; rows and MEAN are over the other {len(paths)}.",
+    )
+  return paths
+
+
+def _open_codecs(args) -> dict:
+  """--model and those of --compare, by their names."""
   from sclc_jax.codec.model.shipped import DEFAULT_MODEL
+
+  codecs = {}
+  for model in (args.model or DEFAULT_MODEL, *args.compare):
+    args.model = model
+    name = printable(pathlib.Path(model).stem)
+    codecs[_unused(name, codecs)] = codec = open_codec(args)
+    for quality in args.quality:
+      codec.to_q(quality)
+  return codecs
+
+
+def _evaluate(args) -> None:
   from sclc_jax.evaluation import curves as cv
   from sclc_jax.evaluation import measure as ev
   from sclc_jax.evaluation import peers as pr
   from sclc_jax.evaluation import report as rp
-  from sclc_jax.images import SUFFIXES
 
-  if not pathlib.Path(args.images).is_dir():
-    raise ValueError(f"--images {args.images} is not a folder.")
-  paths = walk([args.images], SUFFIXES)
-  for path in (args.csv, args.plot, args.report):
-    if path and not os.access(pathlib.Path(path).absolute().parent, os.W_OK):
-      raise ValueError(f"cannot write {path}; its folder must exist.")
-  if args.report and pathlib.Path(args.report).is_file():
-    raise ValueError(f"--report {args.report} is a file; name a folder.")
   anchors = {}
   for path in args.anchors:
     anchors |= cv.read_anchors(path)
-  codecs = {}
-  for model in (args.model or DEFAULT_MODEL, *args.compare):
-    args.model = model
-    codecs[_unused(pathlib.Path(model).stem, codecs)] = open_codec(args)
-  for codec in codecs.values():
-    for quality in args.quality:
-      codec.to_q(quality)
-
+  tell_notes(args)
+  paths = _images(args)
+  codecs, quiet = _open_codecs(args), hides_bars(args)
   systems = [
-    rp.System(name, codec, ev.evaluate(codec, paths, args.quality,
-                                       args.quiet, name))
+    rp.System(name, codec, ev.evaluate(codec, paths, args.quality, quiet, name))
     for name, codec in codecs.items()
-  ]  # fmt: skip
+  ]
   for system in systems:
     if len(systems) > 1:
-      print(f"model\t{system.name}")
-    print(ev.format_table(system.rows))
+      tell(f"model\t{system.name}")
+    tell(ev.format_table(system.rows))
   if args.csv:
     ev.write_csv(systems[0].rows, args.csv)
 
@@ -89,44 +160,53 @@ def _evaluate(args) -> None:
   ]
   out = pathlib.Path(args.report) if args.report else None
   if out:
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
   peer_rows = pr.measure_peers(
-    peers, paths, out and out / "peers.csv", args.quiet, args.max_pixels
+    peers, paths, out and out / "peers.csv", quiet, args.max_pixels
   )
   others = pr.peer_curves(peer_rows) | anchors
-  ours = systems[0].curve
   compared = {s.name: s.curve for s in systems[1:]} | others
-  for metric, key in (("psnr_db", "bd_rate_percent"),
-                      ("ms_ssim_db", "bd_rate_ms_ssim_percent")):  # fmt: skip
-    for name, curve in compared.items():
-      if ours.points(metric) and curve.points(metric):
-        print(f"{key}\t{cv.bd_rate(curve, ours, metric):+.2f}\t{name}")
-  for other in systems[1:]:
-    saved = rp.selection_saves(systems[0], other)
-    if saved is not None:
-      print(f"selection_percent\t{saved:+.2f}\t{other.name}")
-  if len(args.quality) > 1:
-    print(rp.rising_line(systems[0].rows))
+  _compare(args, systems, compared)
   for line in left_out:
-    print(line)
+    tell(line)
   if args.plot:
-    from sclc_jax.evaluation.plots import plot_rd
-
-    shown = {"sclc": ours} | compared
-    points = {name: curve.points("psnr_db") for name, curve in shown.items()}
-    points["sclc"] = ours.bpp, ours.psnr_db
-    plot_rd(
-      {name: p for name, p in points.items() if p},
-      cv.METRICS["psnr_db"],
-      args.plot,
-    )
+    _plot(systems[0].curve, compared, args.plot)
   if out:
     files = rp.write_report(
       out, _command(args, list(codecs)), systems, peer_rows, others,
       left_out, paths, versions(),
     )  # fmt: skip
     for file in files:
-      print(file)
+      result(file)
+
+
+def _compare(args, systems, compared) -> None:
+  """Prints rates against the other curves, and what selection saves."""
+  from sclc_jax.evaluation import curves as cv
+  from sclc_jax.evaluation import report as rp
+
+  ours = systems[0].curve
+  for metric, key in (("psnr_db", "bd_rate_percent"),
+                      ("ms_ssim_db", "bd_rate_ms_ssim_percent")):  # fmt: skip
+    for name, curve in compared.items():
+      if ours.points(metric) and curve.points(metric):
+        tell(f"{key}\t{cv.bd_rate(curve, ours, metric):+.2f}\t{name}")
+  for other in systems[1:]:
+    saved = rp.selection_saves(systems[0], other)
+    if saved is not None:
+      tell(f"selection_percent\t{saved:+.2f}\t{other.name}")
+  if len(args.quality) > 1:
+    tell(rp.rising_line(systems[0].rows))
+
+
+def _plot(ours, compared, path: str) -> None:
+  from sclc_jax.evaluation.curves import METRICS
+  from sclc_jax.evaluation.plots import plot_rd
+
+  shown = {"sclc": ours} | compared
+  points = {name: curve.points("psnr_db") for name, curve in shown.items()}
+  points["sclc"] = ours.bpp, ours.psnr_db
+  plot_rd({n: p for n, p in points.items() if p}, METRICS["psnr_db"], path)
 
 
 def _unused(name: str, taken) -> str:
@@ -157,6 +237,8 @@ def _command(args, names: list[str]) -> str:
 
 def _as_given(qualities: list[float]) -> str:
   """Qualities as `--quality` takes them; a range where they are one."""
+  import numpy as np
+
   steps = np.diff(qualities)
   if len(steps) > 1 and steps[0] > 0 and np.allclose(steps, steps[0]):
     return f"{qualities[0]:g}:{qualities[-1]:g}:{steps[0]:g}"

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pathlib
 
-from sclc_jax.commands.common import Add, coding_flags, open_codec
+from sclc_jax.commands.checks import input_file, output_folder
+from sclc_jax.commands.common import Add, coding_flags, open_codec, result
+from sclc_jax.files import same_file
+
+_FIGURES = ("importance.png", "masks.png", "bits.png", "crops.png", "rd.png")
 
 
 def register(add: Add) -> None:
   """Adds the commands to the command line."""
-  inspect = add("inspect", _inspect, "pictures of where the bits of a photo go")
+  inspect = add("inspect", _inspect, "pictures of where the bits of a photo go",
+                _check)  # fmt: skip
   coding_flags(inspect)
   inspect.add_argument("image", help="the photo")
   inspect.add_argument(
@@ -18,17 +23,33 @@ def register(add: Add) -> None:
   inspect.add_argument("-o", "--output", help="folder; NAME_inspect if unset")
 
 
+def _check(args) -> None:
+  input_file("input", args.image)
+  out = _folder(args)
+  output_folder("-o", str(out))
+  for figure in _FIGURES:
+    if same_file(out / figure, [args.image]):
+      raise ValueError(
+        f"the picture {out / figure} would replace the input {args.image}; "
+        "name another folder with -o."
+      )
+
+
+def _folder(args) -> pathlib.Path:
+  stem = pathlib.Path(args.image).stem
+  return pathlib.Path(args.output or f"{stem}_inspect")
+
+
 def _inspect(args) -> None:
+  from sclc_jax.commands.streams import printable
   from sclc_jax.evaluation import explain, plots
   from sclc_jax.evaluation.peers import JPEG
   from sclc_jax.images import load_image
   from sclc_jax.metrics import psnr_db
 
-  source = pathlib.Path(args.image)
-  image = load_image(source, args.max_pixels)
-  out = pathlib.Path(args.output or f"{source.stem}_inspect")
-  if out.exists() and not out.is_dir():
-    raise ValueError(f"{out} is a file; name a folder with -o.")
+  title = printable(pathlib.Path(args.image).stem)
+  image = load_image(args.image, args.max_pixels)
+  out = _folder(args)
   codec = open_codec(args)
   codec.to_q(args.quality)
   out.mkdir(parents=True, exist_ok=True)
@@ -51,11 +72,11 @@ def _inspect(args) -> None:
       image, explain.importance(analysis), path
     ),
     "masks.png": lambda path: plots.plot_levels(
-      image, source.stem, explain.levels(codec, analysis), path
+      image, title, explain.levels(codec, analysis), path
     ),
     "bits.png": lambda path: plots.plot_bits(
       image, cost.y, cost.z, cost.channels,
-      f"{source.stem}, quality {args.quality:g}: {len(data)} bytes", path,
+      f"{title}, quality {args.quality:g}: {len(data)} bytes", path,
     ),
     "crops.png": lambda path: plots.plot_crops(pictures, cost.y, path),
     "rd.png": lambda path: plots.plot_rd(
@@ -63,6 +84,6 @@ def _inspect(args) -> None:
       "RGB PSNR (dB)", path,
     ),
   }  # fmt: skip
-  for figure, write in figures.items():
-    write(out / figure)
-    print(out / figure)
+  for figure in _FIGURES:
+    figures[figure](out / figure)
+    result(out / figure)

@@ -6,6 +6,7 @@ import json
 import pathlib
 
 from sclc_jax.commands.common import Add
+from sclc_jax.commands.streams import tell
 
 
 def register(add: Add) -> None:
@@ -20,14 +21,14 @@ def _models(args) -> None:
 
   if args.model:
     facts = _facts(args.model)
-    print(json.dumps(facts) if args.json else _in_full(facts))
+    tell(json.dumps(facts) if args.json else _in_full(facts))
     return
   models = [_facts(name) for name in shipped_models()]
   if args.json:
-    print(json.dumps(models))
+    tell(json.dumps(models))
     return
   for facts in models:
-    print(_in_a_line(facts))
+    tell(_in_a_line(facts))
 
 
 def _facts(name: str) -> dict:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from sclc_jax.commands.checks import (
+  input_folder,
+  local_path,
+  output_file,
+  output_folder,
+)
 from sclc_jax.commands.common import (
   Add,
   check_device,
+  hides_bars,
   joins_cluster,
   quality_flag,
+  report,
 )
+
+if TYPE_CHECKING:
+  import numpy as np
 
 # Of a large folder; tables of 80 gained 3.6 to 4.2 % on others.
 _PHOTOS = 100
@@ -24,7 +34,14 @@ _EPILOG = "Any further --config.KEY=VALUE replaces a config value."
 
 def register(add: Add) -> None:
   """Adds the commands to the command line."""
-  train = add("train", _train, "train, or resume, an experiment")
+  _register_train(add)
+  _register_export(add)
+  _register_sweep(add)
+
+
+def _register_train(add: Add) -> None:
+  train = add("train", _train, "train, or resume, an experiment",
+              _check_train)  # fmt: skip
   train.add_argument("--config", required=True, help=_RECIPE)
   train.add_argument("--workdir", required=True, help="checkpoints and logs")
   train.add_argument("--stop-at", type=int, help="save and end at this step")
@@ -37,7 +54,10 @@ def register(add: Add) -> None:
   train.add_argument("--process", type=int, help="which this is, from 0")
   train.epilog = _EPILOG
 
-  export = add("export", _export, "freeze a checkpoint into an .sclcm model")
+
+def _register_export(add: Add) -> None:
+  export = add("export", _export, "freeze a checkpoint into an .sclcm model",
+               _check_export)  # fmt: skip
   source = export.add_mutually_exclusive_group(required=True)
   source.add_argument("--workdir", help="of 'sclc train'")
   source.add_argument("--model", help="a model, to change what follows")
@@ -75,7 +95,10 @@ def register(add: Add) -> None:
     "where the stages trained the parts 'small'",
   )  # fmt: skip
 
-  sweep = add("sweep", _sweep, "train and compare the points of a sweep")
+
+def _register_sweep(add: Add) -> None:
+  sweep = add("sweep", _sweep, "train and compare the points of a sweep",
+              _check_sweep)  # fmt: skip
   sweep.add_argument("config", help=_SWEEP)
   sweep.add_argument("--workdir", default="runs/sweep", help="a folder a point")
   sweep.add_argument("--list", action="store_true", help="only list the points")
@@ -87,25 +110,58 @@ def register(add: Add) -> None:
   sweep.epilog = _EPILOG
 
 
-def _train(args) -> None:
+def _check_train(args) -> None:
   from sclc_jax.runs import experiment
-  from sclc_jax.train import parallel
 
-  joins = joins_cluster(args)
-  if not joins and (args.processes, args.process) != (None, None):
+  if not joins_cluster(args) and (args.processes, args.process) != (None, None):
     raise ValueError(
       "--processes and --process alone join no cluster; give --coordinator "
       "HOST:PORT of process 0 with them."
     )
-  config = experiment.load_config(args.config, args.overrides)
-  if joins:
+  output_folder("--workdir", args.workdir)
+  args.experiment = experiment.load_config(args.config, args.overrides)
+  data = args.experiment.data
+  for key, value in (
+    ("data.source", data.source),
+    ("data.validation", data.validation),
+    ("init_from", args.experiment.init_from),
+  ):
+    if not value:
+      continue
+    local_path(key, value)
+    kind, _, path = value.partition(":")
+    if kind == "folder" and path:
+      input_folder(f"{key} names", path)
+
+
+def _train(args) -> None:
+  from sclc_jax.runs import experiment
+  from sclc_jax.train import parallel
+
+  if joins_cluster(args):
     parallel.initialize(args.coordinator, args.processes, args.process)
     if args.device:
       check_device(args.device)
   step = experiment.run(
-    config, args.workdir, stop_at=args.stop_at, quiet=args.quiet
+    args.experiment, args.workdir, stop_at=args.stop_at, quiet=args.quiet
   )
   print(f"step {step}, {args.workdir}")
+
+
+def _check_export(args) -> None:
+  output_file("-o", args.output)
+  for flag in ("fit_selector", "fit_tables"):
+    folder = getattr(args, flag)
+    if folder is not None:
+      input_folder(f"--{flag.replace('_', '-')}", folder)
+
+
+def _check_sweep(args) -> None:
+  from sclc_jax.runs import recipes
+
+  recipes.find(args.config, recipes.SWEEPS)
+  if not args.list:
+    output_folder("--workdir", args.workdir)
 
 
 def _export(args) -> None:
@@ -135,7 +191,7 @@ def _export(args) -> None:
   if args.fit_selector:
     from sclc_jax.export.selector_fit import IMPROBABLE, fit_selector
 
-    photos = photos_to_fit("--fit-selector", args.fit_selector, args.quiet)
+    photos = photos_to_fit(args, "--fit-selector", args.fit_selector)
     improbable = IMPROBABLE if args.improbable is None else args.improbable
     model = fit_selector(model, photos, improbable)
   if args.mask_threshold is not None:
@@ -143,7 +199,7 @@ def _export(args) -> None:
   if args.fit_tables:
     from sclc_jax.export.table_fit import fit_tables
 
-    photos = photos_to_fit("--fit-tables", args.fit_tables, args.quiet)
+    photos = photos_to_fit(args, "--fit-tables", args.fit_tables)
     model, saved = fit_tables(model, photos)
     print(f"fitted tables: {100 * saved:.1f} % less for y")
   save_model(model, args.output, parent)
@@ -152,15 +208,20 @@ def _export(args) -> None:
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
 
 
-def photos_to_fit(flag: str, folder: str, quiet: bool) -> Iterator[np.ndarray]:
+def photos_to_fit(args, flag: str, folder: str) -> Iterator[np.ndarray]:
   """Photographs to fit a model to, spread over a folder.
 
-  Raises:
-    ValueError: there are none, at once.
-  """
-  import tqdm
+  Those that cannot be read are reported and left out.
 
-  from sclc_jax.images import find_images, load_image
+  Args:
+    args: of the command.
+    flag: that names the folder.
+    folder: of photographs.
+
+  Raises:
+    ValueError: there are none, at once; or none can be read, at the end.
+  """
+  from sclc_jax.images import find_images
 
   paths = find_images(folder)
   if not paths:
@@ -168,8 +229,30 @@ def photos_to_fit(flag: str, folder: str, quiet: bool) -> Iterator[np.ndarray]:
       f"{flag} {folder} has no image; give a folder of photographs."
     )
   paths = paths[:: max(1, len(paths) // _PHOTOS)][:_PHOTOS]
-  bar = tqdm.tqdm(paths, desc=flag[2:], unit="photo", disable=quiet)
-  return map(load_image, bar)
+  return _readable(args, flag, folder, paths)
+
+
+def _readable(args, flag: str, folder: str, paths) -> Iterator[np.ndarray]:
+  import tqdm
+
+  from sclc_jax.images import load_image
+
+  count = 0
+  for path in tqdm.tqdm(
+    paths, desc=flag[2:], unit="photo", disable=hides_bars(args)
+  ):
+    try:
+      image = load_image(path)
+    except ValueError as error:
+      report(args, error, str(path))
+    else:
+      count += 1
+      yield image
+  if not count:
+    raise ValueError(
+      f"{flag} {folder} has no image that can be read; give a folder of "
+      "photographs."
+    )
 
 
 def _sweep(args) -> None:

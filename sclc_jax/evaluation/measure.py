@@ -139,7 +139,8 @@ def write_csv(
   writer = csv.DictWriter(buffer, columns, lineterminator="\n")
   writer.writeheader()
   writer.writerows(rows)
-  write_whole(path, buffer.getvalue().encode())
+  # Names of files are bytes, which need not be UTF-8.
+  write_whole(path, buffer.getvalue().encode(errors="surrogateescape"))
 
 
 def format_table(rows: list[dict]) -> str:

@@ -14,6 +14,7 @@ def _pyplot():
   import matplotlib
 
   matplotlib.use("Agg")
+  matplotlib.rcParams["text.parse_math"] = False  # names may hold a $
   import matplotlib.pyplot as plt
 
   return plt

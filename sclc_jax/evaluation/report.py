@@ -191,7 +191,8 @@ def write_report(
       "![importance and masks over the levels](masks.png)",
     ]
   )
-  write_whole(out / "report.md", f"{text}\n".encode())
+  whole = f"{text}\n".encode(errors="surrogateescape")
+  write_whole(out / "report.md", whole)
   files.append(out / "report.md")
   return files
 

@@ -14,14 +14,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from sclc_jax.files import list_files
+from sclc_jax.formats import MAX_PIXELS, SUFFIXES
 from sclc_jax.images import colour, exif, kinds, png, samples, tiff
 from sclc_jax.images.hidden import fill_hidden
 
-MAX_PIXELS = 250_000_000  # the default limit of what is opened
-SUFFIXES = frozenset(
-  (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".tif",
-   ".tiff", ".ppm", ".pgm", ".gif")
-)  # fmt: skip
 _pillow_limit = threading.Lock()
 
 
@@ -44,8 +41,7 @@ class Photo:
 
 def find_images(folder: str | os.PathLike) -> list[pathlib.Path]:
   """The image files below a folder, by their suffixes, in order."""
-  files = pathlib.Path(folder).rglob("*")
-  return sorted(p for p in files if p.suffix.lower() in SUFFIXES)
+  return list_files(folder, SUFFIXES).files
 
 
 def load_image(

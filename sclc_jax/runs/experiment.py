@@ -11,8 +11,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flax import traverse_util
-
 from sclc_jax.config import (
   INIT_PARTS,
   ExperimentConfig,
@@ -188,6 +186,9 @@ def initial_params(source: str, parts: str) -> Any | None:
   """
   if not source:
     return None
+  # Configs are read without JAX, for what is wrong with them to be told soon.
+  from flax import traverse_util
+
   if pathlib.Path(source).is_dir():
     params = load_checkpoint(source)[1]
   else:

@@ -1,0 +1,150 @@
+"""Checks that need no model: they take milliseconds and come before JAX."""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+
+from sclc_jax.files import same_file
+
+_REMOTE = re.compile(r"(?:folder:)?[A-Za-z][A-Za-z0-9+.-]*://")
+_POSITIVE = (lambda value: 0 < value < math.inf), "be positive"
+_COUNT = (lambda value: value >= 1), "be at least 1"
+_VALUES = {
+  "threads": _COUNT,
+  "max_pixels": _COUNT,
+  "stop_at": _COUNT,
+  "effort": ((lambda value: 0 <= value <= 64), "lie in [0, 64]"),
+  "target_bpp": _POSITIVE,
+  "target_bytes": _POSITIVE,
+  "max_bytes": _POSITIVE,
+  "target_psnr": _POSITIVE,
+}
+_TOP = 8  # quality of the shipped models
+
+
+def check_values(args) -> None:
+  """Raises a ValueError where a flag has a value that no model can take."""
+  for name, (accepts, text) in _VALUES.items():
+    value = getattr(args, name, None)
+    if value is not None and not accepts(value):
+      raise ValueError(f"{_flag(name)} must {text}, got {value}.")
+  qualities = getattr(args, "quality", None)
+  if qualities is not None:
+    # Another model may have more levels than the shipped ones.
+    other = not hasattr(args, "model") or _is_model_file(args.model)
+    top = math.inf if other else _TOP
+    for value in qualities if isinstance(qualities, list) else [qualities]:
+      if not (1 <= value <= top and math.isfinite(value)):
+        raise ValueError(
+          f"--quality must lie in [1, {_TOP}], got {value:g}; 1 gives the "
+          f"smallest file, {_TOP} the best picture."
+        )
+
+
+def check_model(args) -> None:
+  """Raises a ValueError where `--model` is neither a file nor shipped."""
+  name = getattr(args, "model", None)
+  if name is None:
+    return
+  if _is_model_file(name):
+    input_file("--model", name)
+    return
+  entries = importlib.resources.files("sclc_jax.weights").iterdir()
+  names = sorted(e.name[:-6] for e in entries if e.name.endswith(".sclcm"))
+  if name not in names:
+    raise ValueError(
+      f"there is no model {name!r}; shipped are {', '.join(names)}; else give "
+      "the path of an .sclcm file."
+    )
+
+
+def _is_model_file(name: str | None) -> bool:
+  return name is not None and (name.endswith(".sclcm") or os.sep in name)
+
+
+def check_local(args) -> None:
+  """Raises a ValueError where an argument names what lies elsewhere."""
+  for name, value in vars(args).items():
+    for text in value if isinstance(value, list) else [value]:
+      if isinstance(text, str):
+        key, _, after = text.rpartition("=")
+        flag = key if name == "overrides" else _flag(name)
+        local_path(flag, after if name == "overrides" else text)
+
+
+def local_path(flag: str, path: str) -> None:
+  """Raises a ValueError where a path has a scheme, as `gs://bucket` has."""
+  if _REMOTE.match(path):
+    raise ValueError(
+      f"{flag} {path}: only files and folders of this machine can be used; "
+      "mount the bucket (gcsfuse, mount-s3) or copy it, and give the local "
+      "path."
+    )
+
+
+def input_file(flag: str, path: str) -> None:
+  """Raises a ValueError where there is no such file."""
+  try:
+    os.stat(path)
+  except OSError as error:
+    raise ValueError(
+      f"{flag} {path}: {error.strerror}; give a file that exists."
+    ) from None
+  if os.path.isdir(path):
+    raise ValueError(f"{flag} {path} is a folder; give a file.")
+
+
+def input_folder(flag: str, path: str) -> None:
+  """Raises a ValueError where there is no such folder."""
+  if not os.path.isdir(path):
+    raise ValueError(
+      f"{flag} {path} is not a folder; give a folder that exists."
+    )
+
+
+def output_folder(flag: str, path: str) -> None:
+  """Raises a ValueError where a folder neither is there nor can be made."""
+  folder = pathlib.Path(path)
+  try:
+    os.stat(folder)
+  except FileNotFoundError:
+    pass  # to be made
+  except OSError as error:
+    raise ValueError(
+      f"cannot write {flag} {path}: {error.strerror}; name another folder."
+    ) from None
+  else:
+    if not folder.is_dir():
+      raise ValueError(f"{flag} {path} is a file; name a folder.")
+  whole = folder.absolute()
+  above = next(p for p in (whole, *whole.parents) if os.path.lexists(p))
+  if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+    raise ValueError(
+      f"cannot write {flag} {path}: {above} is no folder that can be written; "
+      "name another folder."
+    )
+
+
+def output_file(flag: str, path: str, inputs: Iterable[str] = ()) -> None:
+  """Raises a ValueError where a file cannot be written, or is an input."""
+  if os.path.isdir(path):
+    raise ValueError(f"{flag} {path} is a folder; name a file.")
+  folder = pathlib.Path(os.path.realpath(path)).parent
+  if not (folder.is_dir() and os.access(folder, os.W_OK)):
+    raise ValueError(
+      f"cannot write {flag} {path}; its folder must exist and be writable."
+    )
+  if (other := same_file(path, inputs)) is not None:
+    raise ValueError(
+      f"{flag} {path} is the input {other} itself; name another file."
+    )
+
+
+def _flag(name: str) -> str:
+  names = {"output": "-o", "inputs": "input", "file": "input", "image": "input"}
+  return names.get(name, "--" + name.replace("_", "-"))

@@ -1,0 +1,118 @@
+"""What needs no model is refused before JAX, or even NumPy, is loaded."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+_ARGUMENTS = {
+  "compress no.png": "no.png",
+  "compress nothing": "nothing",
+  "compress *.webp": "*.webp",
+  "compress a.png": "--force",
+  "compress a.png -o a.png --force": "is the input",
+  "compress a.png -o no/such.sclc": "no/such.sclc",
+  "compress a.png -o gs://bucket/a.sclc": "gs://bucket/a.sclc",
+  "compress s3://bucket/a.png": "s3://bucket/a.png",
+  "compress a.png --quality 0.5": "[1, 8]",
+  "compress a.png --quality 9": "[1, 8]",
+  "compress a.png --quality nan": "[1, 8]",
+  "compress a.png --target-bpp 0": "--target-bpp must be positive, got 0",
+  "compress a.png --target-psnr nan": "--target-psnr",
+  "compress a.png --target-bytes -3": "--target-bytes",
+  "compress a.png --max-bytes inf": "--max-bytes",
+  "compress a.png --effort 65": "[0, 64]",
+  "compress a.png --threads 0": "--threads",
+  "compress a.png --max-pixels 0": "--max-pixels",
+  "compress a.png --model nope": "'nope'",
+  "compress a.png --model no.sclcm": "no.sclcm",
+  "compress a.png --quality-map no.png": "no.png",
+  "compress a.png --quality-map a.png --target-bpp 1": "--quality-map",
+  "compress a.png --quality-map a.png --quality-map-min 5":
+    "--quality-map-min",
+  "decompress no.sclc": "no.sclc",
+  "compress a.png b.png -o one.sclc": "one.sclc",
+  "decompress a.sclc -o x.heic": ".heic",
+  "info no.sclc": "no.sclc",
+  "info nothing": "nothing",
+  "inspect no.png": "no.png",
+  "inspect a.png -o a.sclc": "a.sclc is a file",
+  "evaluate --images no": "--images no",
+  "evaluate --images nothing": "nothing",
+  "evaluate --images . --quality 9": "[1, 8]",
+  "evaluate --images . --csv no/r.csv": "no/r.csv",
+  "evaluate --images . --anchors no.csv": "no.csv",
+  "evaluate --images . --report a.sclc": "a.sclc is a file",
+  "demo --out a.sclc": "a.sclc is a file",
+  "demo --out gs://bucket/x": "gs://bucket/x",
+  "train --config no.py --workdir w": "no.py",
+  "train --config c.py --workdir gs://bucket/w": "gs://bucket/w",
+  "train --config c.py --workdir a.sclc": "a.sclc",
+  "train --config c.py --workdir a.sclc/w": "a.sclc",
+  "train --config c.py --workdir w --config.data.source=folder:gs://b/x":
+    "gs://b/x",
+  "train --config c.py --workdir w --config.data.source=folder:no": "no",
+  "train --config c.py --workdir w --config.model.base=x": "'x'",
+  "train --config c.py --workdir w --config.seed=x": "seed",
+  "train --config c.py --workdir w --process 0": "--coordinator",
+  "export --workdir w -o no/m.sclcm": "no/m.sclcm",
+  "export --workdir w -o m.sclcm --fit-tables no": "--fit-tables no",
+  "sweep no.py --workdir w --images .": "no.py",
+}  # fmt: skip
+_SCRIPT = """
+import contextlib, io, json, sys
+from sclc_jax import cli
+given, refusals = json.load(sys.stdin), []
+for line in given:
+  error = io.StringIO()
+  with contextlib.redirect_stderr(error):
+    code = cli.main(line.split())
+  loaded = [name for name in ("jax", "numpy") if name in sys.modules]
+  refusals.append((line, code, error.getvalue(), loaded))
+print(json.dumps(refusals))
+"""
+_CONFIG = """
+from sclc_jax.config import default_config_dict
+get_config = default_config_dict
+"""
+
+
+def test_they_are_one_line_and_load_and_change_nothing(album):
+  (album / "nothing").mkdir()
+  (album / "a.sclc").write_bytes(b"there already")
+  (album / "c.py").write_text(_CONFIG)
+  before = sorted(album.rglob("*"))
+  done = subprocess.run(
+    [sys.executable, "-B", "-c", _SCRIPT],
+    input=json.dumps(list(_ARGUMENTS)), capture_output=True, text=True,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  for line, code, error, loaded in json.loads(done.stdout):
+    command = line.split()[0]
+    assert (line, code, loaded) == (line, 1, [])
+    assert error.startswith(f"sclc {command}: error: "), line
+    assert error.count("\n") == 1 and _ARGUMENTS[line] in error, error
+  assert sorted(album.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+  "args",
+  [
+    ("compress", "a.png", "-o", "x.sclc"),
+    ("train", "--config", "c.py", "--workdir", "w",
+     "--config.data.source=folder:."),
+  ],
+)  # fmt: skip
+def test_a_device_that_is_not_there_is_one_line_and_makes_nothing(album, args):
+  (album / "c.py").write_text(_CONFIG)
+  before = sorted(os.listdir())
+  done = subprocess.run(
+    [sys.executable, "-B", "-m", "sclc_jax", *args, "--device", "tpu"],
+    capture_output=True, text=True,
+  )  # fmt: skip
+  assert done.returncode == 1 and done.stdout == ""
+  assert len(done.stderr.splitlines()) == 1
+  assert "there is no tpu here" in done.stderr and "cpu" in done.stderr
+  assert sorted(os.listdir()) == before
