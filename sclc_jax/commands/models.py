@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pathlib
 
 from sclc_jax.commands.common import Add
 from sclc_jax.commands.streams import tell
@@ -33,26 +32,18 @@ def _models(args) -> None:
 
 def _facts(name: str) -> dict:
   """What is known of a model: of its file, and its card where it is shipped."""
-  from sclc_jax.codec.model.model_file import find_model
   from sclc_jax.codec.model.shipped import (
     DEFAULT_MODEL,
+    find_file,
     read_card,
+    read_facts,
     shipped_models,
   )
 
-  model = find_model(name)
-  path = shipped_models().get(name, pathlib.Path(name))
   return {
     "name": name,
     "default": name == DEFAULT_MODEL,
-    "fingerprint": model.fingerprint.hex(),
-    "base": model.config.base,
-    "N": model.config.N,
-    "M": model.config.M,
-    "bytes": path.stat().st_size,
-    "parts": model.parts,
-    "rates": model.rates,
-    **({"provenance": model.provenance} if model.provenance else {}),
+    **read_facts(find_file(name)),
     **(read_card(name) if name in shipped_models() else {}),
   }
 

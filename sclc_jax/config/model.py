@@ -101,6 +101,27 @@ class ModelConfig(Checked):
     }
     return {name for name in PARTS if not absent.get(name)}
 
+  @property
+  def is_single_rate(self) -> bool:
+    """Whether nothing depends on the quality: all files are alike."""
+    return not (self.adaptive or self.selective)
+
+  def describe_parts(self) -> list[str]:
+    """What the model has, in words."""
+    optional = {
+      "context model": self.has_context,
+      "quantizer": self.adaptive,
+      "selector": self.selective,
+    }
+    names = [name for name, is_there in optional.items() if is_there]
+    return ["transforms", f"base {self.base}", *names]
+
+  def describe_rates(self) -> str:
+    """Which qualities differ, in words."""
+    if self.is_single_rate:
+      return f"one rate, that of quality {self.levels}"
+    return f"qualities 1 to {self.levels}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Objective:

@@ -74,26 +74,18 @@ class CodecModel:
   @property
   def is_single_rate(self) -> bool:
     """Whether files of every quality are alike: nothing depends on it."""
-    return not (self.config.adaptive or self.config.selective)
+    return self.config.is_single_rate
 
   @property
   def parts(self) -> list[str]:
     """What the model has, in words."""
-    optional = {
-      "context model": self.context is not None,
-      "quantizer": self.config.adaptive,
-      "selector": self.config.selective,
-      "tables of y of its own": self.fitted is not None,
-    }
-    names = [name for name, is_there in optional.items() if is_there]
-    return ["transforms", f"base {self.config.base}", *names]
+    own = [] if self.fitted is None else ["tables of y of its own"]
+    return self.config.describe_parts() + own
 
   @property
   def rates(self) -> str:
     """Which qualities differ, in words."""
-    if self.is_single_rate:
-      return f"one rate, that of quality {self.top_quality}"
-    return f"qualities 1 to {self.top_quality}"
+    return self.config.describe_rates()
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:

@@ -35,9 +35,8 @@ from sclc_jax.codec.model.codec_model import (
   unflatten,
 )
 from sclc_jax.codec.model.shipped import (
-  DEFAULT_MODEL,
+  find_file,
   shipped_file,
-  shipped_models,
 )
 from sclc_jax.codec.model.tensor_file import (
   DamagedTensorsError,
@@ -277,13 +276,4 @@ def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
 
 def find_model(path_or_name: str | None = None) -> CodecModel:
   """A model by path or shipped name; the default one without either."""
-  shipped = shipped_models()
-  name = path_or_name or DEFAULT_MODEL
-  if name in shipped:
-    return read_model(shipped[name])
-  if name.endswith(".sclcm") or os.sep in name:
-    return read_model(name)
-  raise ValueError(
-    f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}; "
-    "else give the path of an .sclcm file."
-  )
+  return read_model(find_file(path_or_name))

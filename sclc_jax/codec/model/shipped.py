@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import os
 import pathlib
 from typing import Any
 
 from sclc_jax.codec.model.tensor_file import read_about
+from sclc_jax.config import ModelConfig, from_dict
 
 DEFAULT_MODEL = "hyperprior-mse"
 
@@ -28,6 +30,36 @@ def shipped_file(fingerprint: str) -> tuple[str, pathlib.Path] | None:
     if read_about(path)["fingerprint"] == fingerprint:
       return name, path
   return None
+
+
+def find_file(path_or_name: str | None = None) -> pathlib.Path:
+  """The file of a model by path or shipped name, or of the default one."""
+  shipped = shipped_models()
+  name = path_or_name or DEFAULT_MODEL
+  if name in shipped:
+    return shipped[name]
+  if name.endswith(".sclcm") or os.sep in name:
+    return pathlib.Path(name)
+  raise ValueError(
+    f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}; "
+    "else give the path of an .sclcm file."
+  )
+
+
+def read_facts(path: str | os.PathLike) -> dict[str, Any]:
+  """What a model's file says of it, without reading its arrays."""
+  about = read_about(path)
+  config = from_dict(about["model"], ModelConfig)
+  return {
+    "fingerprint": about["fingerprint"],
+    "base": config.base,
+    "N": config.N,
+    "M": config.M,
+    "bytes": os.path.getsize(path),
+    "parts": config.describe_parts(),
+    "rates": config.describe_rates(),
+    **{key: about[key] for key in ("provenance",) if key in about},
+  }
 
 
 def read_card(name: str) -> dict[str, Any]:
