@@ -59,7 +59,7 @@ def test_a_second_run_takes_only_what_it_knows_from_the_first(
 
 def test_the_limit_of_pixels_holds_for_peers_too(tmp_path):
   Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(tmp_path / "a.png")
-  with pytest.raises(ValueError, match="a.png has 32x24 .*--max-pixels"):
+  with pytest.raises(ValueError, match="a.png: it has 32x24 .*--max-pixels"):
     peers.measure_peers(
       [peers.JPEG], [tmp_path / "a.png"], quiet=True, max_pixels=99
     )
