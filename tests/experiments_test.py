@@ -11,7 +11,7 @@ import jax
 import pytest
 from PIL import Image
 
-from sclc_jax.codec.model.model_file import shipped_models
+from sclc_jax.codec.model.shipped import shipped_models
 from sclc_jax.config import ExperimentConfig, ModelConfig, stage_model
 from sclc_jax.malloc import VARIABLES
 from sclc_jax.models.variable_rate import init_params

@@ -9,8 +9,8 @@ from sclc_jax.codec.model.model_file import (
   find_model,
   read_model,
   save_model,
-  shipped_models,
 )
+from sclc_jax.codec.model.shipped import shipped_models
 from sclc_jax.config import ModelConfig, Objective
 from sclc_jax.export.freeze import freeze, with_mask_threshold, with_selector
 from sclc_jax.models.variable_rate import init_params
