@@ -110,10 +110,6 @@ def folder(tmp_path_factory, photo) -> pathlib.Path:
   (folder / "images").mkdir()
   for i in range(2):
     Image.fromarray(photo[:, 16 * i :]).save(folder / "images" / f"{i}.png")
-  (folder / "run").mkdir()
-  rows = ["step,quality,bpp,psnr_db"]
-  rows += [f"{s},{q},{q / s},{30 + q}" for s in (1, 2) for q in (1, 2, 3, 4)]
-  (folder / "run" / "validation.csv").write_text("\n".join(rows))
   return folder
 
 
@@ -134,7 +130,6 @@ def test_benches_that_take_seconds_run(folder):
     ("encoder", [*both, "--weights", "0", "0.04", "--crop", "64"]),
     ("selection", [*both, *fit, "--improbable", "0", "0.01", "--crop", "64"]),
     ("floor", [*both, *fit]),
-    ("training_curve", [str(folder / "run")]),
     ("coder", ["--cases", "20"]),
     ("codec_speed", [*tiny, *size]),
     ("bases_speed", [*tiny, *size, "--base", "context"]),

@@ -1,6 +1,6 @@
 """Seconds until a stage's first step, and what is compiled for it.
 
-    python experiments/bench/compile_time.py [--config experiments/smoke.py] \
+    python experiments/bench/compile_time.py [--config smoke] \
       [--config.optim.method=soap]
 
 For each stage: seconds to initial parameters and state, to trace and lower the
@@ -10,7 +10,6 @@ and the median of some steps on random pixels. The first stage also pays what a
 process pays once, some 2 CPU seconds.
 """
 
-import argparse
 import collections
 import re
 import time
@@ -76,10 +75,10 @@ def measure(config, stage, repeats: int) -> dict[str, float]:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--config", default="experiments/smoke.py")
-  parser.add_argument("--stage", help="only this one")
-  parser.add_argument("--repeats", type=int, default=4)
+  parser = common.argument_parser(__doc__)
+  parser.add_argument("--config", default="smoke", help="recipe, or its file")
+  parser.add_argument("--stage", help="only this one; all if unset")
+  parser.add_argument("--repeats", type=int, default=4, help="steps timed")
   args, overrides = parser.parse_known_args()
   config = experiment.load_config(args.config, overrides)
   for stage in stages(config):

@@ -18,8 +18,8 @@ from sclc_jax.codec.model.model_file import (
   find_model,
   read_model,
   save_model,
-  shipped_models,
 )
+from sclc_jax.codec.model.shipped import shipped_models
 from sclc_jax.codec.stream import bitstream, sections
 from sclc_jax.config import BASES
 from sclc_jax.export.freeze import with_mask_threshold
