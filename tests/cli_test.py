@@ -83,10 +83,10 @@ def test_globs_and_folders_are_walked_in_order(folder, capsys, photo):
     Image.fromarray(photo[:9, :9]).save(name)
   args = ("compress", "[ab].png", "sub", "-o", "out", "--model", "m.sclcm")
   assert _run(*args) == 0
-  found = capsys.readouterr()
-  names = [line.split("\t")[0] for line in found.out.splitlines()]
+  actual = capsys.readouterr()
+  names = [line.split("\t")[0] for line in actual.out.splitlines()]
   assert names == [f"out/{name}.sclc" for name in "abcd"]
-  lines = found.err.splitlines()
+  lines = actual.err.splitlines()
   assert len(lines) == 1 and "4 files" in lines[0] and "MP/s" in lines[0]
   assert _run("decompress", "out/*.sclc", "-o", "back", "--quiet",
               "--model", "m.sclcm") == 0  # fmt: skip
@@ -103,9 +103,9 @@ def test_what_a_folder_gives_goes_to_a_folder_even_if_it_is_one_file(
   assert _run("compress", "album", "-o", "small", "--model", "m.sclcm") == 0
   assert _run("compress", "b.p?g", "-o", "small", "--model", "m.sclcm") == 0
   assert _run("compress", "b.png", "-o", "new/", "--model", "m.sclcm") == 0
-  found = sorted(str(p) for p in folder.rglob("*.sclc"))
+  actual = sorted(str(p) for p in folder.rglob("*.sclc"))
   names = ["new/b.sclc", "small/a.sclc", "small/b.sclc"]
-  assert found == [str(folder / name) for name in names]
+  assert actual == [str(folder / name) for name in names]
   capsys.readouterr()
   assert _run("compress", "album", "-o", "m.sclcm", "--model", "m.sclcm") == 1
   assert "is a file" in _error(capsys)

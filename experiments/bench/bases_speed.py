@@ -78,7 +78,7 @@ def ours(args) -> dict:
 
   model = random_model(args.N, args.M, args.base, "wavelet")
   image = photo(args.width, args.height)
-  found = {}
+  results = {}
   for fraction in FRACTIONS:
     fields = dataclasses.fields(ControlPath)
     parts = {field.name: getattr(model.control, field.name) for field in fields}
@@ -92,14 +92,14 @@ def ours(args) -> dict:
     decode = seconds(functools.partial(codec.decompress, data), args.repeats, 0)
     entropy = engine.total / args.repeats
     encode = functools.partial(codec.compress, image, args.quality)
-    found[fraction] = {
+    results[fraction] = {
       "selected": codec.info(data)["selected_fraction"],
       "bytes": len(data),
       "encode_s": seconds(encode, args.repeats, 0),
       "decode_s": decode,
       "entropy_s": entropy,
     }
-  return found
+  return results
 
 
 def main() -> None:
@@ -128,26 +128,27 @@ def main() -> None:
   with tempfile.NamedTemporaryFile(suffix=".npy") as file:
     np.save(file.name, photo(args.width, args.height))
     for _ in range(args.rounds):
-      for arch, found in peers.items():
+      for arch, results in peers.items():
         command = ("code", "--image", file.name, "--arch", arch, *sizes)
         command += ("--repeats", 1 if arch == "mbt2018" else args.repeats)
         script = "peer_compressai.py"
         tuned = {"tunables": args.peer_tunables}
-        found.append(run_json(args.peer_python, script, *command, **tuned))
-      for base, found in runs.items():
-        found.append(run_json(sys.executable, __file__, *mine, "--base", base))
+        results.append(run_json(args.peer_python, script, *command, **tuned))
+      for base, results in runs.items():
+        command = __file__, *mine, "--base", base
+        results.append(run_json(sys.executable, *command))
   print("codec          selected     bytes  encode_s  decode_s  entropy_s")
-  for arch, found in peers.items():
+  for arch, results in peers.items():
     encode, decode = (
-      statistics.median(run[part] for run in found)
+      statistics.median(run[part] for run in results)
       for part in ("encode_s", "decode_s")
     )
     print(f"{arch:<13}  {'':8}  {'':8}  {encode:8.3f}  {decode:8.3f}")
-  for base, found in runs.items():
-    for fraction in found[0]:
+  for base, results in runs.items():
+    for fraction in results[0]:
       row = {
-        part: statistics.median(run[fraction][part] for run in found)
-        for part in found[0][fraction]
+        part: statistics.median(run[fraction][part] for run in results)
+        for part in results[0][fraction]
       }
       print(
         f"{base:<13}  {row['selected']:8.3f}  {row['bytes']:8.0f}  "

@@ -86,10 +86,10 @@ def main() -> None:
       "compress": (source, "-o", coded, "--quality", args.quality),
       "decompress": (coded, "-o", folder / "back.png"),
     }.items():
-      found = run(command, *words, *model)
+      took = run(command, *words, *model)
       print(
-        f"{command:<10}  {found['s']:7.1f}  {pixels / 1e6 / found['s']:6.2f}  "
-        f"{found['peak_mib']:8.0f}"
+        f"{command:<10}  {took['s']:7.1f}  {pixels / 1e6 / took['s']:6.2f}  "
+        f"{took['peak_mib']:8.0f}"
       )
     print(f"{coded.stat().st_size} bytes")
     difference, percent = seam(find_model(args.model))

@@ -82,10 +82,10 @@ def main() -> None:
       )
   totals = {}
   print("codec       encode_s  decode_s   total_s  peak_mib")
-  for name, found in runs.items():
-    values = [statistics.median(r[part] for r in found) for part in PARTS]
+  for name, results in runs.items():
+    values = [statistics.median(r[part] for r in results) for part in PARTS]
     totals[name] = sum(values)
-    memory = max(r["peak_mib"] for r in found)
+    memory = max(r["peak_mib"] for r in results)
     print(
       f"{name:<10}  {values[0]:8.3f}  {values[1]:8.3f}  {sum(values):8.3f}  "
       f"{memory:8.0f}"

@@ -54,12 +54,12 @@ def digest(array: np.ndarray) -> str:
 
 def digests(codec: Codec, control: FloatControl, data: bytes) -> dict[str, str]:
   """Of what a file decides, by the exact and by the float control path."""
-  found = codec.symbols(data)
-  q = found.header.q
-  _, scale, importance = control.prior(found.z, found.y_hat)
+  actual = codec.symbols(data)
+  q = actual.header.q
+  _, scale, importance = control.prior(actual.z, actual.y_hat)
   mask = control.mask(importance, q, scale.shape)
   return {
-    **{name: digest(getattr(found, name)) for name in EXACT},
+    **{name: digest(getattr(actual, name)) for name in EXACT},
     "float_mask": digest(mask),
     "float_index": digest(control.index(scale, mask, q)),
   }
@@ -74,7 +74,7 @@ def write(args) -> None:
   control = FloatControl(codec.model)
   out = pathlib.Path(args.out)
   out.mkdir(parents=True, exist_ok=True)
-  found = {}
+  actual = {}
   paths = find_images(args.images)
   for path in tqdm.tqdm(paths[: args.limit]):
     analysis = codec.analyse(load_image(path))
@@ -83,8 +83,8 @@ def write(args) -> None:
       data = codec.encode(analysis, quality)
       (out / f"{name}.sclc").write_bytes(data)
       np.save(out / f"{name}.npy", codec.decompress(data))
-      found[name] = digests(codec, control, data)
-  (out / "digests.json").write_text(json.dumps(found, indent=1))
+      actual[name] = digests(codec, control, data)
+  (out / "digests.json").write_text(json.dumps(actual, indent=1))
 
 
 def check(args) -> None:
@@ -97,16 +97,16 @@ def check(args) -> None:
   pixels = 0
   for name, wanted in tqdm.tqdm(expected.items()):
     data = (folder / f"{name}.sclc").read_bytes()
-    found = digests(codec, control, data)
-    for key, value in found.items():
+    actual = digests(codec, control, data)
+    for key, value in actual.items():
       differ[key] += value != wanted[key]
     differ["float"] += any(
-      found[key] != wanted[key] for key in ("float_mask", "float_index")
+      actual[key] != wanted[key] for key in ("float_mask", "float_index")
     )
     if not args.no_pixels:
-      here = codec.decompress(data).astype(int)
-      there = np.load(folder / f"{name}.npy").astype(int)
-      pixels = max(pixels, int(np.abs(here - there).max()))
+      shown = codec.decompress(data).astype(int)
+      stored = np.load(folder / f"{name}.npy").astype(int)
+      pixels = max(pixels, int(np.abs(shown - stored).max()))
   print(
     f"jax {jax.__version__}, {jax.default_backend()}, numpy {np.__version__}, "
     f"{len(expected)} files"

@@ -65,11 +65,11 @@ def main() -> None:
       for command, words in commands.items():
         if name == "768x512":
           run(*words)
-        found = run(*words)
+        figures = run(*words)
         shape = f"{size[0]}x{size[1]}"
         print(
-          f"{shape:<15}  {command:<10}  {found['s']:7.1f}  "
-          f"{found['peak_mib']:8.0f}"
+          f"{shape:<15}  {command:<10}  {figures['s']:7.1f}  "
+          f"{figures['peak_mib']:8.0f}"
         )
 
 

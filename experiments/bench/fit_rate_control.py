@@ -74,7 +74,7 @@ def main() -> None:
       psnr[i, j] = psnr_db(image, codec.reconstruct(analysis, level))
       errors[i, j] = latent_error(codec, analysis, level)
   growth = np.median(log_bpp - log_bpp[:, :1], 0)
-  probed = [round(place * (len(levels) - 1)) for place in PROBED]
+  probed = [round(row * (len(levels) - 1)) for row in PROBED]
   guesses = _guesses(errors, psnr)[:, probed]
   rows = np.column_stack([log_bpp[:, probed], guesses, psnr])
   np.savez(

@@ -59,9 +59,9 @@ def main() -> None:
       ("decompress", coded, back),
     ):
       options = ("--quiet", "--force", *model)
-      for how in ("one process, empty cache", "one process"):
-        found = run(command, source, "-o", target, *options)
-        _print(command, how, found["s"], megapixels, found["peak_mib"])
+      for label in ("one process, empty cache", "one process"):
+        result = run(command, source, "-o", target, *options)
+        _print(command, label, result["s"], megapixels, result["peak_mib"])
       files = sorted(source.iterdir())[: args.single]
       one = folder / "one"
       one.mkdir(exist_ok=True)
@@ -71,9 +71,9 @@ def main() -> None:
       _print(command, "a process an image", seconds, megapixels, peak)
 
 
-def _print(command, how, seconds, megapixels, peak) -> None:
+def _print(command, label, seconds, megapixels, peak) -> None:
   print(
-    f"{command:<10}  {how:<24}  {seconds:8.1f}  {megapixels / seconds:6.2f}  "
+    f"{command:<10}  {label:<24}  {seconds:8.1f}  {megapixels / seconds:6.2f}  "
     f"{peak:8.0f}"
   )
 

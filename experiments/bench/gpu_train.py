@@ -120,16 +120,16 @@ def main() -> None:
          for key in ("per_call", "precision", "matmul")]  # fmt: skip
   has_torch = _can_import_torch(args.torch_python)
   for levels in (1, 8):
-    found = run_json(
+    result = run_json(
       sys.executable, "gpu_train.py", "--levels", levels, *sizes, *own
     )
-    step, peak = found["step_s"], found["matmul_tflops"] * found["devices"]
+    step, peak = result["step_s"], result["matmul_tflops"] * result["devices"]
     gflop = step_gflop(args.N, args.M, args.batch, args.size, levels)
     print(
-      f"{levels} levels on {found['devices']} x {found['device']}: "
+      f"{levels} levels on {result['devices']} x {result['device']}: "
       f"{1e3 * step:.2f} ms a step, {args.batch / step:.0f} images/s, "
       f"{100e-3 * gflop / step / peak:.0f} % of {peak:.1f} TFLOP/s in bfloat16 "
-      f"matrix products, {found['peak_mib']:.0f} MiB"
+      f"matrix products, {result['peak_mib']:.0f} MiB"
     )
     if has_torch:
       peer = run_json(

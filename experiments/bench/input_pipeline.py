@@ -67,14 +67,14 @@ def main() -> None:
     folder = open_folder(photos, args.size)
     tfds = open_tfds(str(work / "set"))
     kw = dict(crop_size=args.size, batch_size=args.batch, seed=0)
-    found = {}
+    rates = {}
     for name, images in (("folder", folder), ("tfds", tfds)):
-      found[f"{name}, decoded at each use"] = rate(
+      rates[f"{name}, decoded at each use"] = rate(
         make_batches(images, **kw), args.batch, args.batches
       )
     decoded = decode_all(folder)
     held = Cache(decoded, 2**20)
-    found["held in memory"] = rate(
+    rates["held in memory"] = rate(
       make_batches(held, **kw), args.batch, args.batches
     )
     window = device_data.largest_square(decoded, args.size, 2.0)
@@ -86,7 +86,7 @@ def main() -> None:
       device_data.shapes_of(decoded), finish=device_data.to_row, **kw
     )
     device = jax.devices()[0].platform
-    found[f"device-resident ({device})"] = rate(
+    rates[f"device-resident ({device})"] = rate(
       rows,
       args.batch,
       args.batches,
@@ -97,7 +97,7 @@ def main() -> None:
     f"{len(decoded)} images of {pixels / 1e6:.2f} megapixels, crops of "
     f"{args.size}, {threads()} threads"
   )
-  for name, value in found.items():
+  for name, value in rates.items():
     share = ""
     if args.step_s:
       times = value * args.step_s / args.batch

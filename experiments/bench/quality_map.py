@@ -57,8 +57,8 @@ def main() -> None:
   print(
     "file                   bytes  map_bytes  inside_db  outside_db  psnr_db"
   )
-  for name, found in rows.items():
-    size, map_size, in_db, out_db, db = np.mean(found, 0)
+  for name, results in rows.items():
+    size, map_size, in_db, out_db, db = np.mean(results, 0)
     print(
       f"{name:<20}  {size:6.0f}  {map_size:9.1f}  {in_db:9.2f}  "
       f"{out_db:10.2f}  {db:7.2f}"

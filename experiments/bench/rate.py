@@ -93,10 +93,10 @@ def main() -> None:
       q = codec.to_q(quality)
       qv, iqv = codec.model.qv[q], codec.model.iqv[q]
       data = codec.encode(analysis, quality)
-      found = codec.symbols(data)
-      mean, scale, _ = prior(analysis.z, found.y_hat)
-      y = found.y_hat / iqv - mean / qv
-      bits = float((y_bits(y, scale / qv) * found.mask).sum())
+      results = codec.symbols(data)
+      mean, scale, _ = prior(analysis.z, results.y_hat)
+      y = results.y_hat / iqv - mean / qv
+      bits = float((y_bits(y, scale / qv) * results.mask).sum())
       estimate = (bits + side) / 8
       overhead = len(data) - codec.info(data)["y_bytes"]
       inexact = end = middle = start = float("nan")
@@ -120,8 +120,8 @@ def main() -> None:
       )
   print("quality  estimate  file      over_%  most_above  most_below  "
         "exactness_%  decode_ratio")  # fmt: skip
-  for quality, found in rows.items():
-    table = np.array(found)
+  for quality, results in rows.items():
+    table = np.array(results)
     estimate, size, _, inexact, exact_s, float_s = table.sum(0)
     ratio = np.median(table[:, 4]) / np.median(table[:, 5])
     print(

@@ -43,9 +43,9 @@ def measure(codec, image: np.ndarray, kinds, rows: dict[str, list]) -> None:
       start = time.perf_counter()
       hit = compress_to(codec, image, kind, target)
       spent_s = time.perf_counter() - start
-      found = _value(kind, image, hit.data, codec)
-      percent = 100 * (found / target - 1)
-      row = (percent, found - target, hit.trials, spent_s / plain_s)
+      results = _value(kind, image, hit.data, codec)
+      percent = 100 * (results / target - 1)
+      row = (percent, results - target, hit.trials, spent_s / plain_s)
       rows[kind].append(row)
 
 
@@ -62,8 +62,8 @@ def main() -> None:
     measure(codec, load_image(path), args.kinds, rows)
   print("kind       mean_%  worst_%  mean_dB  worst_dB  trials  most_trials  "
         "time_ratio  worst_ratio")  # fmt: skip
-  for kind, found in rows.items():
-    percent, unit, trials, ratio = np.abs(found).T
+  for kind, results in rows.items():
+    percent, unit, trials, ratio = np.abs(results).T
     db = unit if kind == "psnr" else np.full(1, np.nan)
     print(
       f"{kind:<9}  {percent.mean():6.3f}  {percent.max():7.3f}  "

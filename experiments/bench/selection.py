@@ -44,8 +44,8 @@ def main() -> None:
   for weight in weights:
     print(f"rate weight {weight:g}")
     codecs = {
-      improbable: Codec(found, rate_weight=weight)
-      for improbable, found in models.items()
+      improbable: Codec(curves, rate_weight=weight)
+      for improbable, curves in models.items()
     }
     print_encoders("improbable", codecs, paths, args.crop)
   print("without a selector")

@@ -17,7 +17,7 @@ from sclc_jax.commands.common import (
   result,
   tell_notes,
 )
-from sclc_jax.commands.plan import Job
+from sclc_jax.commands.jobs import Job
 from sclc_jax.cpus import cpu_count
 from sclc_jax.files import is_stdout, read_whole, write_whole
 

@@ -16,7 +16,7 @@ from sclc_jax.commands.common import (
   note,
   open_codec,
 )
-from sclc_jax.commands.plan import Job, find_sources, make_jobs
+from sclc_jax.commands.jobs import Job, find_sources, make_jobs
 from sclc_jax.files import is_special
 from sclc_jax.formats import (
   SUFFIXES,

@@ -27,7 +27,7 @@ from sclc_jax.commands.common import (
   tell_notes,
   versions,
 )
-from sclc_jax.commands.plan import find_sources
+from sclc_jax.commands.jobs import find_sources
 from sclc_jax.commands.streams import printable, tell
 from sclc_jax.formats import SUFFIXES
 

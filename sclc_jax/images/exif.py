@@ -68,8 +68,8 @@ def _fields(block: bytes, at: int) -> tuple[dict[int, tuple[int, str]], int]:
 def read(block: bytes, at: int) -> dict[int, int]:
   """Whole numbers of a directory by tag; 0 for all that is something else."""
   return {
-    tag: struct.unpack_from(form, block, place)[0] if form else 0
-    for tag, (place, form) in _fields(block, at)[0].items()
+    tag: struct.unpack_from(form, block, offset)[0] if form else 0
+    for tag, (offset, form) in _fields(block, at)[0].items()
   }
 
 
@@ -149,9 +149,9 @@ def _number(block: bytes, at: int) -> int:
 def _put(out: bytearray, fields, values: dict[int, int]) -> None:
   """Writes numbers over those that are there and have room for them."""
   for tag, value in values.items():
-    place, form = fields.get(tag, (0, ""))
+    offset, form = fields.get(tag, (0, ""))
     if form and value < 256 ** struct.calcsize(form):
-      struct.pack_into(form, out, place, value)
+      struct.pack_into(form, out, offset, value)
 
 
 def _drop_thumbnail(out: bytearray, end: int, link: int) -> None:

@@ -51,52 +51,52 @@ class Png:
 
 def read(data: bytes) -> Png:
   """Reads the chunks; stops at one that is cut, which Pillow will tell."""
-  found = Png(data)
+  chunks = Png(data)
   parts, kept, colour = [], 0, 0
   at = len(START)
   while at + 12 <= len(data):
     size, name = struct.unpack_from(">I4s", data, at)
     end = at + 12 + size
     if name in _TEXTS or name == b"iCCP":
-      _read_text(found, name, data[at + 8 : end - 4])
+      _read_text(chunks, name, data[at + 8 : end - 4])
       parts.append(memoryview(data)[kept:at])
       kept = end
     elif name == b"IHDR" and size == 13:
-      found.bits, colour = data[at + 16], data[at + 17]
+      chunks.bits, colour = data[at + 16], data[at + 17]
     elif name != b"IDAT" and size < _LIMIT:
-      _read_small(found, name, data[at + 8 : end - 4], colour)
+      _read_small(chunks, name, data[at + 8 : end - 4], colour)
     at = end
   if parts:
-    found.pixels = b"".join([*parts, memoryview(data)[kept:]])
-  return found
+    chunks.pixels = b"".join([*parts, memoryview(data)[kept:]])
+  return chunks
 
 
-def _read_small(found: Png, name: bytes, body: bytes, colour: int) -> None:
+def _read_small(chunks: Png, name: bytes, body: bytes, colour: int) -> None:
   if name == b"tRNS" and len(body) >= {0: 2, 2: 6}.get(colour, 2**31):
     count = 1 if colour == 0 else 3
     values = struct.unpack_from(f">{count}H", body)
-    found.transparent = tuple(v & (2**found.bits - 1) for v in values)
+    chunks.transparent = tuple(v & (2**chunks.bits - 1) for v in values)
   elif name == b"eXIf":
-    found.exif = body
+    chunks.exif = body
   elif name == b"gAMA" and len(body) == 4:
-    found.gamma = int.from_bytes(body, "big") / 1e5
+    chunks.gamma = int.from_bytes(body, "big") / 1e5
   elif name == b"cHRM" and len(body) == 32:
-    found.chromaticities = tuple(v / 1e5 for v in struct.unpack(">8I", body))
+    chunks.chromaticities = tuple(v / 1e5 for v in struct.unpack(">8I", body))
   elif name == b"sRGB":
-    found.srgb = True
+    chunks.srgb = True
   elif name == b"cICP" and len(body) == 4:
-    found.cicp = tuple(body)
+    chunks.cicp = tuple(body)
 
 
-def _read_text(found: Png, name: bytes, body: bytes) -> None:
+def _read_text(chunks: Png, name: bytes, body: bytes) -> None:
   """The profile, XMP and EXIF; other texts are left out."""
   keyword, _, content = body.partition(b"\0")
   if name == b"iCCP":
-    found.icc = _inflate(content[1:])
-    found.icc_damaged = not found.icc
+    chunks.icc = _inflate(content[1:])
+    chunks.icc_damaged = not chunks.icc
   elif name == b"iTXt" and keyword == XMP and len(content) > 1:
     text = content[2:].split(b"\0", 2)[-1]
-    found.xmp = _inflate(text) if content[0] else text
+    chunks.xmp = _inflate(text) if content[0] else text
   elif keyword.startswith(b"Raw profile type "):  # as ImageMagick writes it
     text = content if name == b"tEXt" else _inflate(content[1:])
     try:
@@ -105,9 +105,9 @@ def _read_text(found: Png, name: bytes, body: bytes) -> None:
       return
     kind = keyword.rpartition(b" ")[2]
     if kind in (b"exif", b"APP1") and block.startswith(b"Exif\0\0"):
-      found.exif = found.exif or block[6:]
+      chunks.exif = chunks.exif or block[6:]
     elif kind == b"xmp":
-      found.xmp = found.xmp or block
+      chunks.xmp = chunks.xmp or block
 
 
 def _inflate(data: bytes) -> bytes:

@@ -47,8 +47,8 @@ def test_compress_and_decompress_in_a_pipe(piped, tiny_model, photo):
   assert code == 0 and data == expected
   code, picture = piped(data, "decompress", "-")
   assert code == 0
-  found = np.asarray(Image.open(io.BytesIO(picture)))
-  np.testing.assert_array_equal(found, codec.decompress(expected))
+  actual = np.asarray(Image.open(io.BytesIO(picture)))
+  np.testing.assert_array_equal(actual, codec.decompress(expected))
 
 
 def test_stdin_to_a_file_and_a_file_to_stdout(piped, tmp_path, photo):

@@ -84,17 +84,17 @@ def test_every_mode_is_read(photo, mode, channels):
   )  # fmt: skip
   if mode == "PA":
     image.putalpha(Image.fromarray(photo[:20, :30, 0]))
-  found = load_photo(_bytes(image, "TIFF")).image
-  assert found.shape == ((20, 30, channels) if channels else (20, 30))
+  actual = load_photo(_bytes(image, "TIFF")).image
+  assert actual.shape == ((20, 30, channels) if channels else (20, 30))
   if mode in ("RGB", "RGBA", "L", "LA"):
-    np.testing.assert_array_equal(found, np.asarray(image))
+    np.testing.assert_array_equal(actual, np.asarray(image))
 
 
 def test_transparent_palette_becomes_alpha(photo):
   image = Image.fromarray(photo[:9, :9]).quantize(8)
   data = _bytes(image, "PNG", transparency=3)
-  found = load_photo(data).image
-  np.testing.assert_array_equal(found[..., 3] == 0, np.asarray(image) == 3)
+  actual = load_photo(data).image
+  np.testing.assert_array_equal(actual[..., 3] == 0, np.asarray(image) == 3)
   with pytest.raises(ValueError, match="flatten"):
     load_image(data)
 
@@ -125,8 +125,8 @@ def test_png_gives_back_every_shape(shape):
 def test_damaged_exif_is_left_out_aloud(photo, kind, exif):
   options = {"dpi": (72, 72)} if kind == "JPEG" else {}
   data = _bytes(Image.fromarray(photo), kind, exif=exif, **options)
-  found = load_photo(data)
-  assert found.image.shape == photo.shape and "exif" not in found.metadata
+  actual = load_photo(data)
+  assert actual.image.shape == photo.shape and "exif" not in actual.metadata
 
 
 def test_damaged_exif_is_named(photo):
@@ -138,8 +138,8 @@ def test_a_tiff_keeps_its_exif_but_not_how_it_is_stored(photo):
   exif = Image.Exif()
   exif[0x0112], exif[0x010F] = 6, "maker"  # orientation: turn it right
   data = _bytes(Image.fromarray(photo), "TIFF", exif=exif)
-  found = load_photo(data)
-  np.testing.assert_array_equal(found.image, np.rot90(photo, -1))
+  actual = load_photo(data)
+  np.testing.assert_array_equal(actual.image, np.rot90(photo, -1))
   kept = Image.Exif()
-  kept.load(b"Exif\0\0" + found.metadata["exif"])
+  kept.load(b"Exif\0\0" + actual.metadata["exif"])
   assert dict(kept) == {0x010F: "maker"}

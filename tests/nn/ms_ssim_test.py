@@ -17,9 +17,9 @@ def _pair(deviation, size=(192, 177)):
 def test_it_equals_the_metric(deviation):
   x, x_hat = _pair(deviation)
   batch = (image[None].astype(np.float32) for image in (x, x_hat))
-  found = jax.jit(ms_ssim)(*batch)
-  assert found.shape == (1,)
-  np.testing.assert_allclose(found[0], metrics.ms_ssim(x, x_hat), atol=2e-6)
+  actual = jax.jit(ms_ssim)(*batch)
+  assert actual.shape == (1,)
+  np.testing.assert_allclose(actual[0], metrics.ms_ssim(x, x_hat), atol=2e-6)
 
 
 def test_images_of_a_batch_do_not_mix():

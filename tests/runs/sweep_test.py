@@ -162,8 +162,8 @@ def test_validation_reports_the_bytes_of_the_files_that_best_writes(
   _run("export", "--workdir", workdir, "--best", "-o", folder / "best.sclcm")
   codec = load_codec(str(folder / "best.sclcm"))
   sizes = [len(codec.compress(photo[:, :128], q)) for q in range(1, 9)]
-  found = [float(row["bytes"]) for row in rows if row["step"] == best]
-  np.testing.assert_array_equal(found, sizes)
+  actual = [float(row["bytes"]) for row in rows if row["step"] == best]
+  np.testing.assert_array_equal(actual, sizes)
 
 
 def test_best_needs_a_run_that_validated(folder, capsys, tmp_path):
