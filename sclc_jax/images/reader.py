@@ -119,6 +119,30 @@ def load_photo(
     return _load(data, max_pixels, keep_profile)
 
 
+def from_pillow(image, icc: bytes) -> tuple[np.ndarray, bytes]:
+  """A picture of Pillow, with the colours and the alpha that `load_photo` has.
+
+  Args:
+    image: a PIL.Image.Image.
+    icc: the profile of its colours; empty if there is none.
+
+  Returns:
+    Pixels as of `Photo.image`, gray and RGB ones in the space of their
+    profile, and that profile, empty where they are in sRGB.
+
+  Raises:
+    ValueError: samples of a kind that is not read.
+  """
+  with _named("the picture"):
+    picture = samples.read(image, None)
+    if icc and picture.space in ("gray", "rgb"):
+      return _joined(picture.values, picture.alpha), icc
+    values = colour.to_srgb(
+      picture.values, picture.space, icc, colour.Numbers(), []
+    )
+    return _joined(values, picture.alpha), b""
+
+
 def load_size(path: str | os.PathLike) -> tuple[int, int]:
   """Width and height, as stored; of the file only the header is read."""
   with _named(str(path)):
@@ -277,12 +301,15 @@ def _colours(
   else:
     numbers = _numbers(image, chunks, data)
     values = colour.to_srgb(values, picture.space, icc, numbers, notes)
+  return _joined(values, picture.alpha), kept
+
+
+def _joined(values: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+  """uint8 [H, W, ...] of 8 or 16 bits, with alpha where it is not opaque."""
   values = colour.to_8_bits(values)
-  if picture.alpha is None:
-    return values, kept
-  alpha = colour.to_8_bits(picture.alpha)
-  opaque = alpha.min() == 255
-  return values if opaque else np.dstack([values, alpha]), kept
+  if alpha is None or colour.to_8_bits(alpha).min() == 255:
+    return values
+  return np.dstack([values, colour.to_8_bits(alpha)])
 
 
 def _numbers(image, chunks: png.Png | None, data: bytes) -> colour.Numbers:

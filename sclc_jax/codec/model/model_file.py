@@ -39,7 +39,7 @@ from sclc_jax.codec.model.shipped import (
   shipped_file,
 )
 from sclc_jax.codec.model.tensor_file import (
-  DamagedTensorsError,
+  checked,
   read_about,
   read_tensors,
   write_tensors,
@@ -125,12 +125,7 @@ def _changes(
 def read_model(path: str | os.PathLike) -> CodecModel:
   """Reads an .sclcm file; ValueError where it is missing or damaged."""
   path = pathlib.Path(path)
-  if not path.is_file():
-    raise ValueError(
-      f"there is no model file {path}; 'sclc models' lists the shipped ones, "
-      "'sclc export' makes one from a training run."
-    )
-  try:
+  with checked(path):
     meta = read_about(path)
     if meta["version"] > VERSION:
       raise ValueError(
@@ -145,11 +140,6 @@ def read_model(path: str | os.PathLike) -> CodecModel:
     return dataclasses.replace(
       model, objective=_objective(meta), provenance=_provenance(meta)
     )
-  except (DamagedTensorsError, KeyError, TypeError) as error:
-    raise ValueError(
-      f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "
-      "copy or export it again."
-    ) from None
 
 
 def _objective(meta: dict[str, Any]) -> Objective | None:

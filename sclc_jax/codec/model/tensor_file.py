@@ -42,6 +42,33 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[Any, dict[str, Any]]]:
     raise DamagedTensorsError(message) from error
 
 
+@contextlib.contextmanager
+def checked(path: str | os.PathLike) -> Iterator[None]:
+  """Whatever is wrong with a model's file is a ValueError that names it."""
+  if not os.path.isfile(path):
+    raise ValueError(
+      f"there is no model file {path}; 'sclc models' lists the shipped ones, "
+      "'sclc export' makes one from a training run."
+    )
+  try:
+    yield
+  except (DamagedTensorsError, KeyError, TypeError) as error:
+    raise ValueError(
+      f"{path} is not a whole .sclcm model ({type(error).__name__}: {error}); "
+      "copy or export it again."
+    ) from None
+
+
+def read_fingerprint(path: str | os.PathLike) -> bytes:
+  """The fingerprint that a model's file states.
+
+  Raises:
+    ValueError: the file is missing, damaged or another.
+  """
+  with checked(path):
+    return bytes.fromhex(read_about(path)["fingerprint"])
+
+
 def write_tensors(
   path: str | os.PathLike, about: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> None:
