@@ -82,7 +82,8 @@ def test_saved_bytes_are_those_of_the_codec(codec, photo):
 
 
 def test_effort_is_that_of_the_codec(codec, tmp_path, photo):
-  model = dataclasses.replace(codec.model, objective=Objective("mse", 0.001, 0.1))
+  objective = Objective("mse", 0.001, 0.1)
+  model = dataclasses.replace(codec.model, objective=objective)
   path, image = tmp_path / "model.sclcm", photo[:64, :64]
   save_model(model, path)
   buffer = io.BytesIO()

@@ -148,21 +148,32 @@ class Codec:
     analysis = dataclasses.replace(analysis, y=none, side=none, importance=None)
     return bitstream.pack(self._encoder.file(analysis, choice))
 
-  def decompress(self, data: bytes) -> np.ndarray:
+  def decompress(
+    self, data: bytes, region: tuple[int, int, int, int] | None = None
+  ) -> np.ndarray:
     """The bytes of an .sclc file to an image of the shape that was compressed.
+
+    Args:
+      data: of the file.
+      region: left column, top row, width and height of the part to take; None
+        for the whole picture. What is not near it is not synthesised, and its
+        pixels are those of the whole picture.
 
     Returns:
       uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
 
     Raises:
-      ValueError: the file is damaged, or was made with another model.
+      ValueError: the file is damaged, or was made with another model; or the
+        region is not inside the picture.
     """
-    return self._decompress(bitstream.unpack(data))
+    return self._decompress(bitstream.unpack(data), region)
 
-  def _decompress(self, file: bitstream.File) -> np.ndarray:
+  def _decompress(self, file: bitstream.File, region=None) -> np.ndarray:
+    size = file.height, file.width
+    part = picture.part_of(region or (0, 0, file.width, file.height), *size)
     alpha, y_hat = self._alpha_and_y_hat(file)
-    size = file.height, file.width, file.colour
-    return picture.with_alpha(self.transforms.synthesis(y_hat, *size), alpha)
+    image = self.transforms.synthesis(y_hat, *size, file.colour, part)
+    return picture.with_alpha(image, None if alpha is None else alpha[part])
 
   def _alpha_and_y_hat(self, file: bitstream.File):
     y_hat = self._decoder.symbols(file).y_hat

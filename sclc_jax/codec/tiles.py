@@ -68,6 +68,12 @@ def tiles(
   ]
 
 
+def overlap(part: slice, other: slice) -> slice:
+  """What two ranges share; empty where they do not meet."""
+  start = max(part.start, other.start)
+  return slice(start, max(start, min(part.stop, other.stop)))
+
+
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:
   """Rows of an array, a few million elements at a time."""
   rows = max(1, _BAND // max(1, int(np.prod(shape[1:]))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 from sclc_jax.codec.exact.control import STRIDE
@@ -82,6 +84,34 @@ def padded_part(image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
   )
   part = image[i[:, None], j]
   return np.repeat(part[..., None], 3, -1) if part.ndim == 2 else part
+
+
+def part_of(
+  region: tuple[int, int, int, int], height: int, width: int
+) -> tuple[slice, slice]:
+  """Rows and columns of a region of a picture.
+
+  Args:
+    region: left column, top row, width and height, pixels.
+    height: of the picture.
+    width: likewise.
+
+  Raises:
+    ValueError: the region is empty, or not inside the picture.
+  """
+  try:
+    x, y, w, h = (operator.index(number) for number in region)
+  except (TypeError, ValueError):
+    raise ValueError(
+      f"a region is four whole numbers X,Y,W,H, got {region!r}."
+    ) from None
+  if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+    raise ValueError(
+      f"region {x},{y},{w},{h} (X,Y,W,H) is not inside the picture of "
+      f"{width}x{height} pixels; X + W may be up to {width}, Y + H up to "
+      f"{height}."
+    )
+  return slice(y, y + h), slice(x, x + w)
 
 
 def crop_into(image: np.ndarray, pixels: np.ndarray) -> None:

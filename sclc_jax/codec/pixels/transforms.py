@@ -19,7 +19,7 @@ from sclc_jax.codec.pixels.picture import (
   grid,
   padded_part,
 )
-from sclc_jax.codec.tiles import tiles
+from sclc_jax.codec.tiles import overlap, tiles
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.pixels import from_pixels, to_pixels
@@ -105,18 +105,41 @@ class Transforms:
     return z
 
   def synthesis(
-    self, y_hat: np.ndarray, height: int, width: int, colour: int
+    self,
+    y_hat: np.ndarray,
+    height: int,
+    width: int,
+    colour: int,
+    part: tuple[slice, slice] | None = None,
   ) -> np.ndarray:
-    """y_hat to the picture, uint8 [H, W, 3], or [H, W] where it is gray."""
-    image = empty_picture(height, width, colour)
+    """y_hat to the picture, or to a part of it.
+
+    Args:
+      y_hat: float32 [h, w, M], of the whole picture.
+      height: of the picture, pixels.
+      width: likewise.
+      colour: of the file.
+      part: rows and columns of pixels, not empty; None for all. Only tiles
+        that reach into it are run, the same as for the whole picture.
+
+    Returns:
+      uint8 [rows, columns, 3], or [rows, columns] where it is gray.
+    """
+    part = part or (slice(0, height), slice(0, width))
+    image = empty_picture(*map(_length, part), colour)
+
+    def wanted(target: tuple[slice, slice]) -> bool:
+      return all(map(_length, map(overlap, target, part)))
 
     def read(row: slice, column: slice) -> np.ndarray:
       return y_hat[row, column]
 
-    def write(target: tuple[slice, slice], part: np.ndarray) -> None:
-      crop_into(image[target], part)
+    def write(target: tuple[slice, slice], pixels: np.ndarray) -> None:
+      shared = [*map(overlap, target, part)]
+      into = tuple(map(_seen_from, part, shared))
+      crop_into(image[into], pixels[tuple(map(_seen_from, target, shared))])
 
-    self._in_tiles("synthesis", y_hat.shape[:2], 16, read, write)
+    self._in_tiles("synthesis", y_hat.shape[:2], 16, read, write, wanted)
     return image
 
   def stack_size(self, count: int, positions: int) -> int:
@@ -160,6 +183,7 @@ class Transforms:
     scale: int,
     read: Callable[[slice, slice], np.ndarray],
     write: Callable[[tuple[slice, slice], np.ndarray], None],
+    wanted: Callable[[tuple[slice, slice]], bool] = lambda target: True,
   ) -> None:
     """Runs a transform over a grid, in tiles where it is large.
 
@@ -169,12 +193,23 @@ class Transforms:
       scale: rows of output for each of the grid.
       read: input of a tile, by rows and columns of the grid.
       write: takes the rows and columns of output, and what belongs there.
+      wanted: whether anything of these rows and columns is.
     """
     size = self.tile // 4 if method == "hyper_analysis" else self.tile
     for tile in tiles(*shape, size, MARGINS[method]):
+      target = tuple(_scaled(s, scale) for s in tile.target)
+      if not wanted(target):
+        continue
       part = self.run(method, read(*tile.source)[None])[0]
-      inner = tuple(_scaled(s, scale) for s in tile.inner)
-      write(tuple(_scaled(s, scale) for s in tile.target), part[inner])
+      write(target, part[tuple(_scaled(s, scale) for s in tile.inner)])
+
+
+def _length(part: slice) -> int:
+  return part.stop - part.start
+
+
+def _seen_from(origin: slice, part: slice) -> slice:
+  return slice(part.start - origin.start, part.stop - origin.start)
 
 
 def _scaled(part: slice, factor: int) -> slice:
