@@ -55,6 +55,7 @@ class SclcImageFile(ImageFile.ImageFile):
     except ValueError as error:
       raise UnidentifiedImageError(str(error)) from None
     self._fingerprint = file.fingerprint
+    self._scale = 1  # of a preview
     self._size = file.width, file.height
     mode = "L" if file.colour == bitstream.GRAY else "RGB"
     self._mode = mode + "A" * (bitstream.ALPHA in file.sections)
@@ -69,6 +70,24 @@ class SclcImageFile(ImageFile.ImageFile):
   def _set_tile(self) -> None:
     self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
 
+  def draft(self, mode, size):
+    """Takes a preview, where that is at least of a size; see `Image.draft`.
+
+    Only models that have previews give one. The mode stays.
+    """
+    del mode
+    if not self.tile or self._data is None or self._scale > 1 or not size:
+      return None
+    width, height = self.size
+    most = min(width // max(1, size[0]), height // max(1, size[1]))
+    scale = next((scale for scale in (8, 4, 2) if scale <= most), 1)
+    if scale == 1 or not _gives_previews(self._fingerprint):
+      return None
+    self._scale = scale
+    self._size = -(-width // scale), -(-height // scale)
+    self._set_tile()
+    return self.mode, (0, 0, width / scale, height / scale)
+
   def load(self):
     """Decodes the pixels, once.
 
@@ -77,7 +96,11 @@ class SclcImageFile(ImageFile.ImageFile):
     """
     if self.tile and self._data is not None:
       try:
-        pixels = _codec_of(self._fingerprint).decompress(self._data)
+        codec = _opened(_model_of(self._fingerprint))
+        if self._scale > 1:
+          pixels = codec.preview(self._data, self._scale)
+        else:
+          pixels = codec.decompress(self._data)
       except ValueError as error:
         raise OSError(str(error)) from None
       if self.fp and self._exclusive_fp:
@@ -90,20 +113,28 @@ class SclcImageFile(ImageFile.ImageFile):
     """Nothing: `load` leaves the pixels at the start."""
 
 
-def _codec_of(fingerprint: bytes):
-  """The codec that reads files of a model."""
-  path = _models.get(fingerprint)
-  if path is None:
-    from sclc_jax.codec.model.shipped import shipped_file
+def _model_of(fingerprint: bytes) -> str:
+  """The file of the model that reads files with this fingerprint."""
+  from sclc_jax.codec.model.shipped import shipped_file
 
-    shipped = shipped_file(fingerprint.hex())
-    if shipped is None:
-      raise ValueError(
-        f"the file was made with model {fingerprint.hex()}, which is not "
-        "shipped; call sclc_jax.pillow.register_model with its .sclcm file."
-      )
-    path = shipped[0]
-  return _opened(path)
+  if fingerprint in _models:
+    return _models[fingerprint]
+  shipped = shipped_file(fingerprint.hex())
+  if shipped is None:
+    raise ValueError(
+      f"the file was made with model {fingerprint.hex()}, which is not "
+      "shipped; call sclc_jax.pillow.register_model with its .sclcm file."
+    )
+  return os.fspath(shipped[1])
+
+
+def _gives_previews(fingerprint: bytes) -> bool:
+  from sclc_jax.codec.model.preview_file import has_preview
+
+  try:
+    return has_preview(_model_of(fingerprint), fingerprint)
+  except ValueError:
+    return False
 
 
 def _opened(model: str | None, effort: int = 0):

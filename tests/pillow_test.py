@@ -13,8 +13,9 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 import sclc_jax.pillow
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model.codec_model import with_fingerprint
-from sclc_jax.codec.model.model_file import save_model
+from sclc_jax.codec.model.model_file import read_model, save_model
 from sclc_jax.config import Objective
+from sclc_jax.export.preview_fit import fit_preview
 from sclc_jax.images import load_photo, png_bytes
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -207,3 +208,48 @@ assert "jax" in sys.modules and "tensorflow" not in sys.modules
 def test_jax_comes_with_the_first_pixel_and_tensorflow_never():
   file = GOLDEN / "v2" / "metadata_q1.sclc"
   subprocess.run([sys.executable, "-c", SCRIPT, MODEL, file], check=True)
+
+
+@pytest.fixture
+def with_preview(tiny_model, photo, tmp_path):
+  """Pillow takes previews from a file of the small model that has them."""
+  model = fit_preview(tiny_model, [photo])
+  path = tmp_path / "fitted.sclcm"
+  save_model(model, path)
+  sclc_jax.pillow.register_model(path)
+  yield Codec(read_model(path))
+  sclc_jax.pillow.register_model(MODEL)
+
+
+@pytest.mark.parametrize(
+  ("size", "scale"),
+  [((20, 16), 8), ((30, 30), 4), ((80, 64), 2), ((81, 64), 1), ((1, 1), 8)],
+)
+def test_a_draft_is_the_smallest_preview_that_is_large_enough(
+  with_preview, photo, size, scale
+):
+  data = saved(Image.fromarray(photo))
+  image = opened(data)
+  drafted = image.draft("RGB", size)
+  if scale == 1:
+    assert drafted is None and image.size == (160, 128)
+    return
+  assert drafted == ("RGB", (0, 0, 160 / scale, 128 / scale))
+  assert image.size == (160 // scale, 128 // scale)
+  assert image.draft("RGB", (1, 1)) is None
+  small = with_preview.preview(data, scale)
+  np.testing.assert_array_equal(np.asarray(image), small)
+
+
+def test_thumbnails_come_from_previews(with_preview, photo, monkeypatch):
+  image = opened(saved(Image.fromarray(photo)))
+  monkeypatch.setattr(Codec, "decompress", None)
+  image.thumbnail((10, 10))
+  assert image.size == (10, 8)
+
+
+def test_without_a_preview_thumbnails_come_from_the_picture(photo):
+  image = opened(saved(Image.fromarray(photo)))
+  assert image.draft("RGB", (1, 1)) is None
+  image.thumbnail((10, 10))
+  assert image.size == (10, 8)

@@ -17,6 +17,11 @@ from sclc_jax.codec.latents.refinement import Refinement, check_effort
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.model.model_file import find_model
 from sclc_jax.codec.pixels import picture
+from sclc_jax.codec.pixels.preview import (
+  check_preview,
+  preview,
+  smaller_alpha,
+)
 from sclc_jax.codec.pixels.stacks import in_stacks, thread_pool
 from sclc_jax.codec.pixels.transforms import Transforms
 from sclc_jax.codec.stream import bitstream, sections
@@ -174,6 +179,30 @@ class Codec:
     alpha, y_hat = self._alpha_and_y_hat(file)
     image = self.transforms.synthesis(y_hat, *size, file.colour, part)
     return picture.with_alpha(image, None if alpha is None else alpha[part])
+
+  def preview(self, data: bytes, scale: int = 8) -> np.ndarray:
+    """A smaller picture, in a small part of the time of the whole one.
+
+    Args:
+      data: of an .sclc file.
+      scale: 8, 4 or 2; each side has 1/scale of the pixels, rounded up.
+
+    Returns:
+      uint8, of the channels that `decompress` gives.
+
+    Raises:
+      ValueError: as `decompress`, or the model has no preview.
+    """
+    check_preview(self.model, scale)
+    file = bitstream.unpack(data)
+    alpha, y_hat = self._alpha_and_y_hat(file)
+    size = file.height, file.width
+    image = preview(
+      self.model, self.transforms.params, y_hat, size, file.colour, scale
+    )
+    if alpha is not None:
+      alpha = smaller_alpha(alpha, scale)
+    return picture.with_alpha(image, alpha)
 
   def _alpha_and_y_hat(self, file: bitstream.File):
     y_hat = self._decoder.symbols(file).y_hat

@@ -68,6 +68,11 @@ def tiles(
   ]
 
 
+def scaled(part: slice, factor: int) -> slice:
+  """A range of a grid, in one that is finer by a factor."""
+  return slice(part.start * factor, part.stop * factor)
+
+
 def overlap(part: slice, other: slice) -> slice:
   """What two ranges share; empty where they do not meet."""
   start = max(part.start, other.start)

@@ -71,6 +71,29 @@ def register(add: Add) -> None:
   )
 
 
+  part = decompress.add_mutually_exclusive_group()
+  part.add_argument(
+    "--region", type=_region, metavar="X,Y,W,H",
+    help="this part of the picture alone: left column, top row, width and "
+    "height in pixels",
+  )  # fmt: skip
+  part.add_argument(
+    "--preview", type=int, choices=(8, 4, 2),
+    help="a picture of 1/8, 1/4 or 1/2 of the sides, in a small part of the "
+    "time",
+  )  # fmt: skip
+
+
+def _region(text: str) -> tuple[int, ...]:
+  numbers = tuple(int(number) for number in text.split(","))
+  if len(numbers) != 4:
+    raise ValueError
+  return numbers
+
+
+_region.__name__ = "region X,Y,W,H"  # argparse calls it so in its errors
+
+
 def _files(sub, unset: str) -> None:
   coding_flags(sub)
   sub.add_argument(
@@ -212,7 +235,11 @@ def _decompress(args) -> None:
       codec = open_for(header.fingerprint)
     pixels = header.height * header.width
     with turn(pixels):
-      image, metadata = codec.decompress(data), codec.metadata(data)
+      if args.preview:
+        image = codec.preview(data, args.preview)
+      else:
+        image = codec.decompress(data, args.region)
+      metadata = codec.metadata(data)
       if metadata and not keeps_metadata(args.suffix):
         note(args, f"{name}: {args.suffix} has no room for its metadata")
       return encode_image(image, args.suffix, metadata), pixels

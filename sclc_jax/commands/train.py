@@ -90,6 +90,11 @@ def _register_export(add: Add) -> None:
     "files where model.density is 'normal'",
   )  # fmt: skip
   export.add_argument(
+    "--fit-preview", metavar="FOLDER",
+    help="fit what 'sclc decompress --preview' needs to photographs, likewise; "
+    "it goes into a small file beside the model, whose own files stay the same",
+  )  # fmt: skip
+  export.add_argument(
     "--parent", metavar="NAME",
     help="a shipped model: write only what differs from it, which is little "
     "where the stages trained the parts 'small'",
@@ -150,7 +155,7 @@ def _train(args) -> None:
 
 def _check_export(args) -> None:
   output_file("-o", args.output)
-  for flag in ("fit_selector", "fit_tables"):
+  for flag in ("fit_selector", "fit_tables", "fit_preview"):
     folder = getattr(args, flag)
     if folder is not None:
       input_folder(f"--{flag.replace('_', '-')}", folder)
@@ -202,6 +207,11 @@ def _export(args) -> None:
     photos = photos_to_fit(args, "--fit-tables", args.fit_tables)
     model, saved = fit_tables(model, photos)
     print(f"fitted tables: {100 * saved:.1f} % less for y")
+  if args.fit_preview:
+    from sclc_jax.export.preview_fit import fit_preview
+
+    photos = photos_to_fit(args, "--fit-preview", args.fit_preview)
+    model = fit_preview(model, photos)
   save_model(model, args.output, parent)
   print(f"model: {', '.join(model.parts)}; {model.rates}")
   size = pathlib.Path(args.output).stat().st_size

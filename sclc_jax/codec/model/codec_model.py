@@ -47,6 +47,9 @@ class CodecModel:
       `config` as nested dicts, `stages` with the steps `done` and `planned` of
       each, `parent` that it started from, `data`, `hardware`, `versions`, and
       `log` with `columns` and `rows`; what is not known is left out.
+    preview: float32 [9 N + 1, 48], the map of `codec.pixels.preview`; None
+      where there is none. It lies in a file beside the model's, and the
+      fingerprint does not cover it either.
   """
 
   config: ModelConfig
@@ -60,6 +63,7 @@ class CodecModel:
   fitted: RangeTables | None = None
   objective: Objective | None = None
   provenance: tuple[dict[str, Any], ...] = ()
+  preview: np.ndarray | None = None
 
   @property
   def y_tables(self) -> RangeTables:

@@ -34,6 +34,7 @@ from sclc_jax.codec.model.codec_model import (
   stored_config,
   unflatten,
 )
+from sclc_jax.codec.model.preview_file import read_preview, write_preview
 from sclc_jax.codec.model.shipped import (
   find_file,
   shipped_file,
@@ -56,7 +57,7 @@ def save_model(
   path: str | os.PathLike,
   parent: CodecModel | None = None,
 ) -> None:
-  """Writes an .sclcm file, whole or not at all.
+  """Writes an .sclcm file, whole or not at all, and its preview beside it.
 
   Args:
     model: to write.
@@ -81,6 +82,8 @@ def save_model(
     about["parent"] = parent.fingerprint.hex()
     tensors = _changes(tensors, parent, path)
   write_tensors(path, about, tensors)
+  if model.preview is not None:
+    write_preview(path, model.fingerprint, model.preview)
 
 
 def _changes(
@@ -138,7 +141,10 @@ def read_model(path: str | os.PathLike) -> CodecModel:
       raise KeyError("fingerprint")
     model = _from_tensors(config, tensors, bytes.fromhex(meta["fingerprint"]))
     return dataclasses.replace(
-      model, objective=_objective(meta), provenance=_provenance(meta)
+      model,
+      objective=_objective(meta),
+      provenance=_provenance(meta),
+      preview=read_preview(path, model.fingerprint, 9 * config.N + 1),
     )
 
 

@@ -19,7 +19,7 @@ from sclc_jax.codec.pixels.picture import (
   grid,
   padded_part,
 )
-from sclc_jax.codec.tiles import overlap, tiles
+from sclc_jax.codec.tiles import overlap, scaled, tiles
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.pixels import from_pixels, to_pixels
@@ -82,7 +82,7 @@ class Transforms:
     y = np.empty((rows, columns, self._config.M), np.float32)
 
     def read(row: slice, column: slice) -> np.ndarray:
-      return padded_part(image, _scaled(row, 16), _scaled(column, 16))
+      return padded_part(image, scaled(row, 16), scaled(column, 16))
 
     def write(target: tuple[slice, slice], part: np.ndarray) -> None:
       y[target] = part
@@ -96,7 +96,7 @@ class Transforms:
     z = np.empty((rows, columns, self._config.N), np.int32)
 
     def read(row: slice, column: slice) -> np.ndarray:
-      return y[_scaled(row, 4), _scaled(column, 4)]
+      return y[scaled(row, 4), scaled(column, 4)]
 
     def write(target: tuple[slice, slice], part: np.ndarray) -> None:
       z[target] = np.clip(np.round(part), -Z_MAX, Z_MAX)
@@ -197,11 +197,11 @@ class Transforms:
     """
     size = self.tile // 4 if method == "hyper_analysis" else self.tile
     for tile in tiles(*shape, size, MARGINS[method]):
-      target = tuple(_scaled(s, scale) for s in tile.target)
+      target = tuple(scaled(s, scale) for s in tile.target)
       if not wanted(target):
         continue
       part = self.run(method, read(*tile.source)[None])[0]
-      write(target, part[tuple(_scaled(s, scale) for s in tile.inner)])
+      write(target, part[tuple(scaled(s, scale) for s in tile.inner)])
 
 
 def _length(part: slice) -> int:
@@ -210,7 +210,3 @@ def _length(part: slice) -> int:
 
 def _seen_from(origin: slice, part: slice) -> slice:
   return slice(part.start - origin.start, part.stop - origin.start)
-
-
-def _scaled(part: slice, factor: int) -> slice:
-  return slice(part.start * factor, part.stop * factor)

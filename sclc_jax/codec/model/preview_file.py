@@ -1,0 +1,78 @@
+"""What makes previews, in a file beside that of its model.
+
+NAME.preview.npz goes with NAME.sclcm. It is no part of the model: files decode
+without it, and the fingerprint does not cover it. It says which model it is of.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+from sclc_jax.files import write_whole
+
+COLUMNS = 48  # 4x4 RGB pixels
+_DAMAGE = (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile)
+
+
+def preview_path(model: str | os.PathLike) -> pathlib.Path:
+  """Where the preview of a model's file lies, if it has one."""
+  return pathlib.Path(model).with_suffix(".preview.npz")
+
+
+def write_preview(
+  model: str | os.PathLike, fingerprint: bytes, preview: np.ndarray
+) -> None:
+  """Writes it, whole or not at all.
+
+  Args:
+    model: file of the model.
+    fingerprint: of the model.
+    preview: see `CodecModel`; it is rounded to 16 bits.
+  """
+  buffer = io.BytesIO()
+  np.savez_compressed(
+    buffer,
+    fingerprint=np.frombuffer(fingerprint, np.uint8),
+    map=preview.astype(np.float16),
+  )
+  write_whole(preview_path(model), buffer.getvalue())
+
+
+def has_preview(model: str | os.PathLike, fingerprint: bytes) -> bool:
+  """Whether a model's file has a preview of its own beside it."""
+  try:
+    with np.load(preview_path(model)) as arrays:
+      return arrays["fingerprint"].tobytes() == fingerprint
+  except _DAMAGE:
+    return False
+
+
+def read_preview(
+  model: str | os.PathLike, fingerprint: bytes, rows: int
+) -> np.ndarray | None:
+  """That of a model, float32 [rows, 48]; None where it has none of its own.
+
+  Raises:
+    ValueError: its file is damaged.
+  """
+  path = preview_path(model)
+  if not path.is_file():
+    return None
+  try:
+    with np.load(path) as arrays:
+      if arrays["fingerprint"].tobytes() != fingerprint:
+        return None  # left there by an earlier model of this name
+      preview = arrays["map"].astype(np.float32)
+    if preview.shape != (rows, COLUMNS) or not np.isfinite(preview).all():
+      raise KeyError("map")
+  except _DAMAGE as error:
+    raise ValueError(
+      f"{path} is not a whole preview ({type(error).__name__}); make it anew "
+      "with 'sclc export --fit-preview', or remove it."
+    ) from None
+  return preview

@@ -1,0 +1,69 @@
+"""The map from features of y_hat to small pictures, by least squares."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import jax
+import numpy as np
+
+from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.model.codec_model import CodecModel
+from sclc_jax.codec.pixels.picture import padded
+from sclc_jax.codec.pixels.preview import REACH, SIDE, features
+
+_CROP = 512  # pixels taken from the middle of each photograph
+_LEVELS = (2, 4, 7)  # one a photograph, in turns
+_RIDGE = 1e-6  # of the mean square of what the map reads
+
+
+def fit_preview(model: CodecModel, images: Iterable[np.ndarray]) -> CodecModel:
+  """Gives a model the map that its previews need; its files stay the same.
+
+  Args:
+    model: a frozen model; its own map, if it has one, is replaced.
+    images: uint8 [H, W, 3] or [H, W]; a hundred of them are enough.
+
+  Returns:
+    The model with a map.
+  """
+  codec = Codec(model)
+  params = codec.transforms.params["base"]["synthesis"]
+  run = jax.jit(features)
+  moments = products = 0.0
+  for number, image in enumerate(images):
+    top, left = (max(0, side - _CROP) // 2 for side in image.shape[:2])
+    image = image[top:, left:][:_CROP, :_CROP]
+    level = min(_LEVELS[number % len(_LEVELS)], model.top_quality)
+    y_hat = codec.y_hat(codec.analyse(image), level)
+    read = _neighbourhoods(np.asarray(run(params, y_hat[None]))[0])
+    moments = moments + read.T @ read
+    products = products + read.T @ _half_size(padded(image))
+  if np.ndim(products) == 0:
+    raise ValueError("a preview is fitted to photographs, and there are none.")
+  moments = np.asarray(moments, np.float64)
+  moments[np.diag_indices(len(moments))] += _RIDGE * np.diag(moments).mean()
+  preview = np.linalg.solve(moments, products).astype(np.float32)
+  return dataclasses.replace(model, preview=preview)
+
+
+def _neighbourhoods(x: np.ndarray) -> np.ndarray:
+  """[h, w, N] to what the map reads at each position, [h w, 9 N + 1]."""
+  rows, columns, _ = x.shape
+  x = np.pad(x, [(1, 1), (1, 1), (0, 0)], "edge")
+  taps = [
+    x[i : i + rows, j : j + columns]
+    for i in range(REACH)
+    for j in range(REACH)
+  ]
+  ones = np.ones((rows, columns, 1), np.float32)
+  return np.concatenate([*taps, ones], -1).reshape(rows * columns, -1)
+
+
+def _half_size(image: np.ndarray) -> np.ndarray:
+  """Averages of 2x2 pixels, in [-1, 1], by positions of 8x8: [h w, 48]."""
+  rows, columns = image.shape[0] // 8, image.shape[1] // 8
+  pixels = image.reshape(rows, SIDE, 2, columns, SIDE, 2, 3)
+  half = pixels.mean((2, 5), dtype=np.float32).swapaxes(1, 2)
+  return half.reshape(rows * columns, -1) / 127.5 - 1
