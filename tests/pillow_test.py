@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -253,3 +254,11 @@ def test_without_a_preview_thumbnails_come_from_the_picture(photo):
   assert image.draft("RGB", (1, 1)) is None
   image.thumbnail((10, 10))
   assert image.size == (10, 8)
+
+
+def test_imageio_reads_and_writes_by_pillow(codec, photo, tmp_path):
+  path = tmp_path / "photo.sclc"
+  imageio.imwrite(path, photo, plugin="pillow", format="SCLC", model=MODEL)
+  assert path.read_bytes() == codec.compress(photo)
+  pixels = codec.decompress(path.read_bytes())
+  np.testing.assert_array_equal(imageio.imread(path), pixels)

@@ -13,7 +13,7 @@ from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.pixels.picture import padded
 from sclc_jax.codec.pixels.preview import REACH, SIDE, features
 
-_CROP = 512  # pixels taken from the middle of each photograph
+_CROP = 384  # pixels taken from the middle of each photograph
 _LEVELS = (2, 4, 7)  # one a photograph, in turns
 _RIDGE = 1e-6  # of the mean square of what the map reads
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 import sclc_jax
 from sclc_jax.codec.model.model_file import save_model
+from sclc_jax.export.preview_fit import fit_preview
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "python.md"
 
@@ -20,7 +21,7 @@ def test_every_snippet_runs_in_order(tmp_path, monkeypatch, photo, tiny_model):
   (tmp_path / "photos").mkdir()
   for path in ("photo.png", "photos/photo.png"):
     Image.fromarray(photo).save(path)
-  save_model(tiny_model, "tiny.sclcm")
+  save_model(fit_preview(tiny_model, [photo]), "tiny.sclcm")
   load_codec = sclc_jax.load_codec
   monkeypatch.setattr(
     sclc_jax, "load_codec", lambda path="tiny.sclcm": load_codec(path)
