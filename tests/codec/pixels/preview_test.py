@@ -8,7 +8,8 @@ import pytest
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model.codec_model import fingerprint_of, model_tensors
 from sclc_jax.codec.model.model_file import read_model, save_model
-from sclc_jax.codec.model.preview_file import preview_path
+from sclc_jax.codec.model.preview_file import has_preview, preview_path
+from sclc_jax.codec.model.shipped import read_facts, shipped_models
 from sclc_jax.codec.pixels import preview
 from sclc_jax.codec.pixels.preview import SCALES, smaller_alpha
 from sclc_jax.export.preview_fit import fit_preview
@@ -141,3 +142,11 @@ def test_what_gives_no_preview_is_refused(codec, tiny_model, photo):
 def test_no_photographs_fit_nothing(tiny_model):
   with pytest.raises(ValueError, match="there are none"):
     fit_preview(tiny_model, [])
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_every_shipped_model_gives_previews(name):
+  path = shipped_models()[name]
+  facts = read_facts(path)
+  assert has_preview(path, bytes.fromhex(facts["fingerprint"]))
+  assert preview_path(path).stat().st_size <= 200_000
