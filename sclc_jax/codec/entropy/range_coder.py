@@ -3,18 +3,21 @@
 The format is that of tensorflow-compression (TFC): a carry-propagating range
 coder (Martin 1979) of 32-bit state that emits 16 bits at a time, with an
 Elias-gamma escape for symbols outside their table. `tfc` calls TFC; `portable`
-is our own, compiled by numba, for where TFC cannot be installed.
+is our own, for where TFC cannot be installed. Numba compiles it, but for the
+first symbols of a process: it takes 1.5 s to load, and Python codes those of a
+photo in a fraction of that.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable
 
-import numba
 import numpy as np
 
+from sclc_jax.codec.entropy import coding_loops
 from sclc_jax.codec.tiles import bands
 
 
@@ -112,174 +115,6 @@ def symbol_bits(
   return interval_bits(tables, at) + escape
 
 
-@numba.njit(
-  "uint8[:](int32[:], int64[:], int32[:], int32[:])", cache=True, nogil=True
-)
-def _encode(cdf, starts, symbols, indexes):
-  out = np.empty(symbols.size // 2 + 64, np.uint8)  # grows
-  n = 0
-  base, size1, digit, zeros = 0, 0xFFFFFFFF, 0, 0
-  # `digit` > 0 is a 16-bit digit held back, as a carry may still lower it by
-  # one; `zeros` bytes follow it.
-  for j in range(symbols.size):
-    start, stop = starts[indexes[j]], starts[indexes[j] + 1]
-    value = np.int64(symbols[j])
-    last = stop - start - 3
-    sign, gamma = 0, np.int64(0)
-    if value < 0:
-      sign, gamma, value = 1, -value, np.int64(last)
-    elif value >= last:
-      gamma, value = value - last + 1, np.int64(last)
-    bits = 0
-    while gamma >> bits:
-      bits += 1
-    # One interval for the symbol; an escape adds bits - 1 zeros, `bits` bits
-    # and the sign, each at precision 1.
-    count = 1 if gamma == 0 else 2 * bits + 1
-    for k in range(count):
-      if k == 0:
-        precision = -np.int64(cdf[start])
-        low = np.int64(cdf[start + 1 + value])
-        high = np.int64(cdf[start + 2 + value])
-      else:
-        if k < bits:
-          bit = np.int64(0)
-        elif k < 2 * bits:
-          bit = (gamma >> (2 * bits - 1 - k)) & 1
-        else:
-          bit = np.int64(sign)
-        precision, low, high = np.int64(1), bit, bit + 1
-      size = np.int64(size1) + 1
-      a = (size * low) >> precision
-      b = ((size * high) >> precision) - 1
-      base = base + a
-      overflow = base > 0xFFFFFFFF
-      base &= 0xFFFFFFFF
-      size1 = b - a
-      if n + zeros + 64 > out.size:
-        grown = np.empty(2 * (out.size + zeros + 64), np.uint8)
-        grown[:n] = out[:n]
-        out = grown
-      if base + size1 > 0xFFFFFFFF:
-        if size1 >> 16 == 0:
-          base = (base << 16) & 0xFFFFFFFF
-          size1 = (size1 << 16) | 0xFFFF
-          zeros += 2
-        continue
-      if digit:
-        fill = 0
-        if not overflow:
-          digit -= 1
-          fill = 255
-        out[n], out[n + 1] = digit >> 8, digit & 255
-        n += 2
-        for _ in range(zeros):
-          out[n] = fill
-          n += 1
-        digit, zeros = 0, 0
-      if size1 >> 16 == 0:
-        top = base >> 16
-        base = (base << 16) & 0xFFFFFFFF
-        size1 = (size1 << 16) | 0xFFFF
-        if base + size1 <= 0xFFFFFFFF:
-          out[n], out[n + 1] = top >> 8, top & 255
-          n += 2
-        else:
-          digit = top + 1
-  # The shortest number inside the interval; trailing zeros are implied.
-  if digit:
-    out[n] = digit >> 8
-    n += 1
-    if digit & 255:
-      out[n] = digit & 255
-      n += 1
-  elif base:
-    top = ((base - 1) >> 24) + 1
-    if top <= (base + size1) >> 24:
-      out[n] = top
-      n += 1
-    else:
-      top = ((base - 1) >> 16) + 1
-      out[n] = top >> 8
-      n += 1
-      if top & 255:
-        out[n] = top & 255
-        n += 1
-  return out[:n]
-
-
-@numba.njit(
-  "boolean(int32[:], int64[:], uint8[:], int64[:], int32[:], int32[:])",
-  cache=True,
-  nogil=True,
-)
-def _decode(cdf, starts, data, state, indexes, out):
-  # `state` holds at, value, base and size1 from one call to the next.
-  at, value, base, size1 = state
-  for j in range(indexes.size):
-    start, stop = starts[indexes[j]], starts[indexes[j] + 1]
-    last = stop - start - 3
-    phase, prefix, remaining = 0, 0, 0
-    gamma, symbol = np.int64(0), np.int64(0)
-    while True:
-      size = size1 + 1
-      precision = -np.int64(cdf[start]) if phase == 0 else np.int64(1)
-      target = (((value - base) & 0xFFFFFFFF) + 1) << precision
-      if phase == 0:
-        # First boundary that reaches the target.
-        low, high = start + 2, stop - 1
-        while low < high:
-          middle = (low + high) >> 1
-          if size * np.int64(cdf[middle]) >= target:
-            high = middle
-          else:
-            low = middle + 1
-        lower, upper = np.int64(cdf[low - 1]), np.int64(cdf[low])
-        symbol = np.int64(low - start - 2)
-      else:
-        bit = np.int64(0) if size >= target else np.int64(1)
-        lower, upper = bit, bit + 1
-      a = (size * lower) >> precision
-      b = ((size * upper) >> precision) - 1
-      base = (base + a) & 0xFFFFFFFF
-      size1 = b - a
-      if size1 < 0:
-        return False
-      if size1 >> 16 == 0:
-        base = (base << 16) & 0xFFFFFFFF
-        size1 = (size1 << 16) | 0xFFFF
-        for _ in range(2):
-          value = (value << 8) & 0xFFFFFFFF
-          if at < data.size:
-            value |= np.int64(data[at])
-          at += 1
-      if phase == 0:
-        if symbol != last:
-          break
-        phase = 1
-      elif phase == 1:  # zeros, up to the leading one
-        if bit == 0:
-          prefix += 1
-          if prefix > 31:
-            return False
-        else:
-          gamma, remaining = np.int64(1), prefix
-          phase = 2 if remaining else 3
-      elif phase == 2:
-        gamma = (gamma << 1) | bit
-        remaining -= 1
-        if remaining == 0:
-          phase = 3
-      else:
-        symbol = -gamma if bit else gamma + last - 1
-        break
-    if symbol > 0x7FFFFFFF or symbol < -0x80000000:
-      return False
-    out[j] = symbol
-  state[0], state[1], state[2], state[3] = at, value, base, size1
-  return True
-
-
 class _Engine:
   """Shifts symbols by their row's offset and checks the arguments."""
 
@@ -348,26 +183,87 @@ class _Engine:
     return indexes
 
 
+class Loops:
+  """The loops of the portable engine: as Python first, compiled later on.
+
+  Attributes:
+    patience: symbols that are left for Python.
+
+  Args:
+    patience: of a process, in symbols.
+  """
+
+  def __init__(self, patience: int):
+    self.patience = patience
+    self._lock = threading.Lock()
+    self._compiled = None
+
+  def compiled_for(self, count: int) -> tuple[Callable, Callable] | None:
+    """Compiled `encode` and `decode`; None where Python will do for `count`."""
+    with self._lock:
+      self.patience -= count
+      if self.patience >= 0:
+        return None
+      if self._compiled is None:
+        self._compiled = _compile()
+      return self._compiled
+
+
+def _compile() -> tuple[Callable, Callable]:
+  import numba
+
+  def compiled(signature: str, loop: Callable) -> Callable:
+    return numba.njit(signature, cache=True, nogil=True)(loop)
+
+  return (
+    compiled("uint8[:](int32[:], int64[:], int32[:], int32[:])",
+             coding_loops.encode),
+    compiled(
+      "boolean(int32[:], int64[:], uint8[:], int64[:], int32[:], int32[:])",
+      coding_loops.decode,
+    ),
+  )  # fmt: skip
+
+
+_PATIENCE = 2**18  # symbols; Python takes 1 to 2 microseconds for each
+_loops = Loops(_PATIENCE)
+
+
 class _Portable(_Engine):
   name = "portable"
 
+  def __init__(self, loops: Loops | None = None):
+    self._loops = _loops if loops is None else loops
+
   def _encode(self, tables, values, indexes):
+    compiled = self._loops.compiled_for(values.size)
+    if compiled is None:
+      lists = (a.tolist() for a in (tables.cdf, tables.starts, values, indexes))
+      return coding_loops.encode(*lists).tobytes()
     cdf = np.array(tables.cdf, np.int32)
-    return _encode(cdf, tables.starts, values, indexes).tobytes()
+    return compiled[0](cdf, tables.starts, values, indexes).tobytes()
 
   def _decoder(self, tables, data):
+    state = [4, int.from_bytes(data[:4].ljust(4, b"\0"), "big"), 0, 0xFFFFFFFF]
     coded = np.array(np.frombuffer(data, np.uint8))  # writable, as declared
     cdf = np.array(tables.cdf, np.int32)
-    value = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
-    state = np.array([4, value, 0, 0xFFFFFFFF], np.int64)
+    lists = cdf.tolist(), tables.starts.tolist()
 
     def read(indexes):
-      out = np.empty(indexes.size, np.int32)
-      if not _decode(cdf, tables.starts, coded, state, indexes, out):
+      compiled = self._loops.compiled_for(indexes.size)
+      if compiled is None:
+        out = [0] * indexes.size
+        whole = coding_loops.decode(*lists, data, state, indexes.tolist(), out)
+      else:
+        out = np.empty(indexes.size, np.int32)
+        now = np.array(state, np.int64)
+        whole = compiled[1](cdf, tables.starts, coded, now, indexes, out)
+        state[:] = now.tolist()
+      if not whole:
         raise CorruptStreamError(
           "the coded data are damaged: an escape code has no end."
         )
-      return out
+      return np.asarray(out, np.int32)
 
     return read
 

@@ -19,7 +19,6 @@ import dataclasses
 import functools
 import os
 
-import numba
 import numpy as np
 
 from sclc_jax.codec import elementary
@@ -137,13 +136,20 @@ def quantise_dense(blocks: np.ndarray, bias: np.ndarray) -> IntegerDense:
   )
 
 
-@numba.njit(
-  "void(int16[:,:,::1], int16[:,:,::1], int64[::1], int64[:,::1], boolean,"
-  " int16[:,:,::1], int64[:,::1], int64, int64)",
-  nogil=True,
-  cache=True,
-  error_model="numpy",
-)
+@functools.cache
+def _compiled_dense():
+  """`_dense`, compiled; numba loads for models that have a context alone."""
+  import numba
+
+  return numba.njit(
+    "void(int16[:,:,::1], int16[:,:,::1], int64[::1], int64[:,::1], boolean,"
+    " int16[:,:,::1], int64[:,::1], int64, int64)",
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+  )(_dense)
+
+
 def _dense(x, weight, drop, added, leaky, out, sums, low, high):
   # x [C, n, H] times weight [C, O, H], channels low to high: SCALE_BITS plus
   # added [n or 1, O], then into `sums` [n, O], or activated and rounded into
@@ -212,17 +218,18 @@ def _run(
   sums = np.empty((n if last else 0, outputs), np.int64)
   shape = (0, 0, 1) if last else block_shape(outputs)
   out = np.zeros((shape[0], 0 if last else n, shape[-1]), np.int16)
+  dense = _compiled_dense()
   arguments = (x, layer.weight, layer.drop, added, leaky, out, sums)
   pool, others = _threads(os.getpid())
   if not others or layer.weight.size * n < _PARALLEL:
-    _dense(*arguments, 0, outputs)
+    dense(*arguments, 0, outputs)
     return sums if last else out
   bounds = [outputs * i // (others + 1) for i in range(others + 2)]
   waiting = [
-    pool.submit(_dense, *arguments, low, high)
+    pool.submit(dense, *arguments, low, high)
     for low, high in zip(bounds[1:-1], bounds[2:])
   ]
-  _dense(*arguments, bounds[0], bounds[1])
+  dense(*arguments, bounds[0], bounds[1])
   for future in waiting:
     future.result()
   return sums if last else out

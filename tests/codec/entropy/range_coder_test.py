@@ -3,13 +3,21 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
+from sclc_jax.codec.entropy import range_coder
 from sclc_jax.codec.entropy.range_coder import (
   CorruptStreamError,
+  Loops,
   get_engine,
   symbol_bits,
 )
 from sclc_jax.codec.entropy.tables import SCALES, gaussian_tables
 
+_MANY = 10**12
+_PYTHON = range_coder._Portable(Loops(_MANY))
+_COMPILED = range_coder._Portable(Loops(0))
+_OURS = pytest.mark.parametrize(
+  "engine", [_PYTHON, _COMPILED], ids=["python", "compiled"]
+)
 _pairs = st.lists(
   st.tuples(
     st.one_of(st.integers(-3, 3), st.integers(-(2**29), 2**29)),
@@ -24,23 +32,24 @@ def _arrays(pairs):
   return table[:, 0].astype(np.int32), table[:, 1].astype(np.int32)
 
 
+@_OURS
 @hypothesis.settings(deadline=None, max_examples=200)
-@hypothesis.given(_pairs)
-def test_every_symbol_survives_the_portable_coder(pairs):
+@hypothesis.given(pairs=_pairs)
+def test_every_symbol_survives_the_portable_coder(engine, pairs):
   symbols, indexes = _arrays(pairs)
-  engine = get_engine("portable")
   data = engine.encode(gaussian_tables(), symbols, indexes)
   decoded = engine.decode(gaussian_tables(), data, indexes)
   np.testing.assert_array_equal(decoded, symbols)
 
 
+@_OURS
 @hypothesis.settings(deadline=None, max_examples=200)
-@hypothesis.given(_pairs)
-def test_both_engines_write_the_same_bytes(pairs):
+@hypothesis.given(pairs=_pairs)
+def test_both_engines_write_the_same_bytes(engine, pairs):
   pytest.importorskip("tensorflow_compression")
   symbols, indexes = _arrays(pairs)
-  ours, theirs = get_engine("portable"), get_engine("tfc")
-  data = ours.encode(gaussian_tables(), symbols, indexes)
+  theirs = get_engine("tfc")
+  data = engine.encode(gaussian_tables(), symbols, indexes)
   assert data == theirs.encode(gaussian_tables(), symbols, indexes)
   decoded = theirs.decode(gaussian_tables(), data, indexes)
   np.testing.assert_array_equal(decoded, symbols)
@@ -66,15 +75,43 @@ def test_many_symbols_cost_what_the_coder_writes():
   assert -16 <= 8 * len(data) - bits <= 24 + 0.001 * bits
 
 
-@pytest.mark.parametrize("name", ["portable", "tfc"])
+@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.given(_pairs)
+def test_compiled_loops_do_what_they_do_as_python(pairs):
+  symbols, indexes = _arrays(pairs)
+  data = _PYTHON.encode(gaussian_tables(), symbols, indexes)
+  assert data == _COMPILED.encode(gaussian_tables(), symbols, indexes)
+  damaged = bytes(byte ^ 37 * (i % 3 == 1) for i, byte in enumerate(data))
+  results = []
+  for engine in (_PYTHON, _COMPILED):
+    try:
+      out = engine.decode(gaussian_tables(), damaged, indexes).tolist()
+    except CorruptStreamError:
+      out = None
+    results.append(out)
+  assert results[0] == results[1]
+
+
+def test_what_python_has_not_the_patience_for_is_compiled():
+  loops = Loops(250)
+  assert loops.compiled_for(200) is None
+  assert loops.compiled_for(0) is None
+  assert loops.compiled_for(100) is not None
+  assert loops.compiled_for(0) is not None
+
+
+@pytest.mark.parametrize("name", ["python", "compiled", "handed over", "tfc"])
 def test_symbols_decoded_in_parts_are_those_decoded_at_once(name):
   if name == "tfc":
     pytest.importorskip("tensorflow_compression")
+    engine = get_engine("tfc")
+  else:  # handed over between parts
+    patience = {"python": _MANY, "compiled": 0, "handed over": 5000}[name]
+    engine = range_coder._Portable(Loops(patience))
   rng = np.random.default_rng(0)
   indexes = rng.integers(0, 64, 3000).astype(np.int32)
   symbols = np.round(rng.standard_t(1, 3000) * SCALES[indexes])
   symbols = np.clip(symbols, -(2**24), 2**24).astype(np.int32)
-  engine = get_engine(name)
   data = engine.encode(gaussian_tables(), symbols, indexes)
   read = engine.decoder(gaussian_tables(), data)
   cuts = np.sort(rng.integers(0, 3000, 200))  # some parts are empty
@@ -82,12 +119,13 @@ def test_symbols_decoded_in_parts_are_those_decoded_at_once(name):
   np.testing.assert_array_equal(np.concatenate(parts), symbols)
 
 
+@_OURS
 @hypothesis.settings(deadline=None, max_examples=100)
-@hypothesis.given(st.binary(max_size=200))
-def test_any_bytes_end_in_symbols_or_a_clear_error(data):
+@hypothesis.given(data=st.binary(max_size=200))
+def test_any_bytes_end_in_symbols_or_a_clear_error(engine, data):
   indexes = np.arange(500, dtype=np.int32) % 64
   try:
-    out = get_engine("portable").decode(gaussian_tables(), data, indexes)
+    out = engine.decode(gaussian_tables(), data, indexes)
   except CorruptStreamError as error:
     assert "damaged" in str(error)
   else:
