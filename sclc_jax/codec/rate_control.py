@@ -23,10 +23,10 @@ from sclc_jax.metrics import psnr_db, psnr_of_mse
 
 MAX_TRIALS = 6
 TOLERANCE = 0.01
-_DB_TOLERANCE = 0.05
 _NOISE = 1e-3  # variance of a measured value about the levels' interpolation
 _TRUSTED_DB = 0.2  # standard deviation at which a predicted PSNR will do
-KINDS = ("bpp", "bytes", "max_bytes", "psnr")
+KINDS = ("bpp", "bytes", "max_bytes", "psnr", "ssimulacra2")
+_PICTURE = {"psnr": 0.05, "ssimulacra2": 0.25}  # kinds that need the picture
 # Measured on training photographs with the default model, whose fingerprint it
 # holds (experiments/bench/fit_rate_control.py). `log_size`: logarithm of the
 # size at levels 1, 2, ... against the first, typically. `mean` and `covariance`
@@ -57,6 +57,7 @@ def compress_to(
   kind: str,
   target: float,
   metadata: Mapping[str, bytes] | None = None,
+  score: Callable[[np.ndarray, np.ndarray], float] | None = None,
 ) -> Hit:
   """Codes an image at the quality that comes nearest to a target.
 
@@ -64,12 +65,14 @@ def compress_to(
     codec: of any model.
     image: uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
     kind: `bpp` or `bytes` (within 1 %), `max_bytes` (the best quality that
-      fits), or `psnr` (dB; mostly within 0.1 dB, since the last step is
-      predicted where that is sure enough).
-    target: positive; a size includes alpha and metadata, a PSNR neither. A
-      PSNR is over the pixels that are visible: those of any alpha above 0
-      count in full, those of alpha 0 not at all.
+      fits), `psnr` (dB; mostly within 0.1 dB, since the last step is predicted
+      where that is sure enough), or `ssimulacra2` (within 0.25).
+    target: positive, but for SSIMULACRA2; a size includes alpha and metadata,
+      the others neither. They are over the pixels that are visible: those of
+      any alpha above 0 count in full, those of alpha 0 not at all.
     metadata: see `Codec.compress`.
+    score: measures SSIMULACRA2 of a picture and its reconstruction, both uint8
+      [H, W, 3] or [H, W]; needed for that kind alone.
 
   Returns:
     The nearest of at most 6 trials.
@@ -80,25 +83,39 @@ def compress_to(
   """
   if kind not in KINDS:
     raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
-  if not (math.isfinite(target) and target > 0):
+  if kind == "ssimulacra2":
+    if not target <= 100:
+      raise ValueError(f"SSIMULACRA2 is at most 100, got {target}.")
+    if min(image.shape[:2]) < 8:
+      raise ValueError(
+        f"SSIMULACRA2 needs 8 pixels a side, got {image.shape[1]}x"
+        f"{image.shape[0]}; give --quality instead."
+      )
+  elif not (math.isfinite(target) and target > 0):
     raise ValueError(f"the target {kind} must be positive, got {target}.")
   analysis = codec.analyse(image, metadata)
   pixels = image.shape[0] * image.shape[1]
   files: dict[int, bytes] = {}
 
+  def compare(picture: np.ndarray) -> float:
+    if kind == "psnr":
+      return _visible_psnr(analysis, picture)
+    return _visible_score(analysis, picture, score)
+
   def measure(q: int) -> float:
     quality = 1 + q / Q_PER_LEVEL
-    if kind == "psnr" and not codec.effort:
-      return _visible_psnr(analysis, codec.reconstruct(analysis, quality))
+    if kind in _PICTURE and not codec.effort:
+      return compare(codec.reconstruct(analysis, quality))
     files[q] = codec.encode(analysis, quality)
-    if kind == "psnr":  # of the file, since a refinement costs more than coding
-      picture = without_alpha(codec.decompress(files[q]))
-      return _visible_psnr(analysis, picture)
+    if kind in _PICTURE:  # of the file: a refinement costs more than coding
+      return compare(without_alpha(codec.decompress(files[q])))
     return 8 * len(files[q]) / pixels if kind == "bpp" else len(files[q])
 
   last = Q_PER_LEVEL * (codec.model.top_quality - 1)
   if kind == "psnr":
     values = _search_psnr(measure, _PsnrCurve(codec, analysis), target, last)
+  elif kind == "ssimulacra2":
+    values = _search_score(measure, target, last)
   else:
     fixed = sum(map(len, analysis.sections.values()))
     if kind == "bpp":
@@ -116,6 +133,20 @@ def _visible_psnr(analysis: Analysis, picture: np.ndarray) -> float:
   if analysis.visible is None:
     return psnr_db(analysis.image, picture)
   return psnr_db(analysis.image[analysis.visible], picture[analysis.visible])
+
+
+def _visible_score(
+  analysis: Analysis,
+  picture: np.ndarray,
+  score: Callable[[np.ndarray, np.ndarray], float],
+) -> float:
+  """A score of a picture without alpha, as if what is hidden were exact."""
+  if analysis.visible is not None:
+    shown = analysis.visible.reshape(
+      analysis.visible.shape + (1,) * (picture.ndim - 2)
+    )
+    picture = np.where(shown, picture, analysis.image)
+  return score(analysis.image, picture)
 
 
 def _best(
@@ -146,7 +177,8 @@ def _best(
   return best
 
 
-_UNITS = {"bpp": "bpp", "bytes": "bytes", "max_bytes": "bytes", "psnr": "dB"}
+_UNITS = {"bpp": "bpp", "bytes": "bytes", "max_bytes": "bytes", "psnr": "dB",
+          "ssimulacra2": "SSIMULACRA2"}  # fmt: skip
 
 
 def _typical() -> dict[str, np.ndarray]:
@@ -155,8 +187,8 @@ def _typical() -> dict[str, np.ndarray]:
 
 
 def _near(kind: str, value: float, target: float) -> bool:
-  if kind == "psnr":
-    return abs(value - target) <= _DB_TOLERANCE
+  if kind in _PICTURE:
+    return abs(value - target) <= _PICTURE[kind]
   return abs(value / target - 1) <= TOLERANCE
 
 
@@ -323,3 +355,45 @@ def _search_psnr(
     before, distance = distance, abs(values[q] - target)
     halves = distance <= before / 2
   return values
+
+
+def _search_score(
+  measure: Callable[[int], float], target: float, last: int
+) -> dict[int, float]:
+  """SSIMULACRA2 by quality step in [0, last], of at most MAX_TRIALS.
+
+  From the middle to an end, then by inverse interpolation; the interval is
+  halved where that is of no use.
+  """
+  values: dict[int, float] = {}
+  low, high = -1, last + 1  # measured below and above, or none yet
+  q = last // 2
+  while len(values) < MAX_TRIALS:
+    values[q] = measure(q)
+    if _near("ssimulacra2", values[q], target):
+      break
+    low, high = (q, high) if values[q] < target else (low, q)
+    if high - low <= 1:
+      break
+    if low < 0 or high > last:
+      q = 0 if low < 0 else last
+      continue
+    guess = _inverse(values, target)
+    if guess is None:
+      guess = (low + high) / 2
+    q = min(max(round(guess), low + 1), high - 1)
+  return values
+
+
+def _inverse(values: dict[int, float], target: float) -> float | None:
+  """Where an increasing curve through measured points reaches a value.
+
+  None where the points do not increase.
+  """
+  from scipy.interpolate import PchipInterpolator
+
+  steps = sorted(values)
+  scores = [values[step] for step in steps]
+  if not all(np.diff(scores) > 0):
+    return None
+  return float(PchipInterpolator(scores, steps)(target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import importlib.util
 import math
 import os
 import pathlib
@@ -23,6 +24,10 @@ _VALUES = {
   "target_bytes": _POSITIVE,
   "max_bytes": _POSITIVE,
   "target_psnr": _POSITIVE,
+  "target_ssimulacra2": (
+    (lambda value: -math.inf < value <= 100),
+    "be at most 100",
+  ),
 }
 _TOP = 8  # quality of the shipped models
 
@@ -44,6 +49,15 @@ def check_values(args) -> None:
           f"--quality must lie in [1, {_TOP}], got {value:g}; 1 gives the "
           f"smallest file, {_TOP} the best picture."
         )
+
+
+def check_package(flag: str, name: str) -> None:
+  """Raises a ValueError where the package that a flag needs is missing."""
+  if importlib.util.find_spec(name) is None:
+    raise ValueError(
+      f"{flag} needs the package {name}, which is not installed; "
+      f"pip install {name}."
+    )
 
 
 def check_model(args) -> None:

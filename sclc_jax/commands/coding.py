@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from sclc_jax.commands.batch import convert_files, turn
-from sclc_jax.commands.checks import input_file
+from sclc_jax.commands.checks import check_package, input_file
 from sclc_jax.commands.common import (
   Add,
   Failure,
@@ -46,6 +46,8 @@ def register(add: Add) -> None:
     ("--target-bytes", "size of the file, within 1 %%"),
     ("--max-bytes", "the best quality that fits"),
     ("--target-psnr", "dB, mostly within 0.1 dB"),
+    ("--target-ssimulacra2", "at most 100, within 0.25 (pip install "
+     "ssimulacra2)"),
   ):
     rate.add_argument(flag, type=float, help=text)
   compress.add_argument(
@@ -120,7 +122,9 @@ def _plan(args, read, suffix: str, written) -> list[Job]:
 
 def _check_compress(args) -> None:
   targets = (args.target_bpp, args.target_bytes, args.max_bytes,
-             args.target_psnr)  # fmt: skip
+             args.target_psnr, args.target_ssimulacra2)  # fmt: skip
+  if args.target_ssimulacra2 is not None:
+    check_package("--target-ssimulacra2", "ssimulacra2")
   if args.quality_map is not None:
     if any(target is not None for target in targets):
       raise ValueError(
@@ -137,6 +141,7 @@ def _check_compress(args) -> None:
 
 def _compress(args) -> None:
   from sclc_jax.codec.rate_control import KINDS, compress_to
+  from sclc_jax.evaluation.perceptual import ssimulacra2
   from sclc_jax.images import Photo, load_photo
 
   alone = len(args.jobs) == 1 and not args.quiet and sys.stderr.isatty()
@@ -161,7 +166,9 @@ def _compress(args) -> None:
     metadata = photo.metadata if args.keep_metadata else None
     if kind is None:
       return codec.compress(photo.image, quality, metadata)
-    hit = compress_to(codec, photo.image, kind, wanted[kind], metadata)
+    hit = compress_to(
+      codec, photo.image, kind, wanted[kind], metadata, ssimulacra2
+    )
     if not args.quiet:
       note(
         args,

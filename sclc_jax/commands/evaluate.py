@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterator
 
 from sclc_jax.commands.checks import (
+  check_package,
   input_file,
   input_folder,
   output_file,
@@ -41,10 +42,19 @@ def register(add: Add) -> None:
   evaluate.add_argument("--images", required=True, help="folder, walked whole")
   quality_flag(evaluate)
   evaluate.add_argument("--csv", help="write all rows to this file")
+  evaluate.add_argument(
+    "--json", help="write the means as CompressAI's plot script reads them"
+  )
   evaluate.add_argument("--plot", help="write an RD plot (PNG)")
   evaluate.add_argument(
-    "--anchors", nargs="+", default=[], help="CSV files of other curves"
-  )
+    "--anchors", nargs="+", default=[],
+    help="CSV files of other curves, or CompressAI's JSON files",
+  )  # fmt: skip
+  evaluate.add_argument(
+    "--perceptual", action="store_true",
+    help="measure SSIMULACRA2 too, as one more column (pip install "
+    "ssimulacra2)",
+  )  # fmt: skip
   evaluate.add_argument(
     "--compare", nargs="+", default=[], metavar="MODEL",
     help="further models, as curves",
@@ -56,6 +66,8 @@ def register(add: Add) -> None:
 
 
 def _check(args) -> None:
+  if args.perceptual:
+    check_package("--perceptual", "ssimulacra2")
   input_folder("--images", args.images)
   for path in args.anchors:
     input_file("--anchors", path)
@@ -65,7 +77,8 @@ def _check(args) -> None:
   if not args.paths:
     raise Failure
   inputs = [*args.paths, *args.anchors, *filter(None, [args.model])]
-  for flag, path in (("--csv", args.csv), ("--plot", args.plot)):
+  for flag in ("--csv", "--json", "--plot"):
+    path = getattr(args, flag[2:])
     if path is not None:
       output_file(flag, path, inputs)
   if args.report is not None:
@@ -134,6 +147,11 @@ def _evaluate(args) -> None:
   from sclc_jax.evaluation import peers as pr
   from sclc_jax.evaluation import report as rp
 
+  scores = {}
+  if args.perceptual:
+    from sclc_jax.evaluation.perceptual import ssimulacra2
+
+    scores["ssimulacra2"] = ssimulacra2
   anchors = {}
   for path in args.anchors:
     anchors |= cv.read_anchors(path)
@@ -141,15 +159,22 @@ def _evaluate(args) -> None:
   paths = _images(args)
   codecs, quiet = _open_codecs(args), hides_bars(args)
   systems = [
-    rp.System(name, codec, ev.evaluate(codec, paths, args.quality, quiet, name))
+    rp.System(
+      name, codec,
+      ev.evaluate(codec, paths, args.quality, quiet, name, scores),
+    )
     for name, codec in codecs.items()
-  ]
+  ]  # fmt: skip
   for system in systems:
     if len(systems) > 1:
       tell(f"model\t{system.name}")
-    tell(ev.format_table(system.rows))
+    tell(system.evaluation.table())
   if args.csv:
-    ev.write_csv(systems[0].rows, args.csv)
+    systems[0].evaluation.write_csv(args.csv)
+  if args.json:
+    systems[0].evaluation.write_json(
+      args.json, systems[0].name, f"sclc_jax, {len(paths)} images"
+    )
 
   wanted = pr.PEERS if args.report else (pr.JPEG,)
   peers = [peer for peer in wanted if peer.installed()]
@@ -162,7 +187,7 @@ def _evaluate(args) -> None:
   if out:
     out.mkdir(parents=True, exist_ok=True)
   peer_rows = pr.measure_peers(
-    peers, paths, out and out / "peers.csv", quiet, args.max_pixels
+    peers, paths, out and out / "peers.csv", quiet, args.max_pixels, scores
   )
   others = pr.peer_curves(peer_rows) | anchors
   compared = {s.name: s.curve for s in systems[1:]} | others
@@ -186,17 +211,17 @@ def _compare(args, systems, compared) -> None:
   from sclc_jax.evaluation import report as rp
 
   ours = systems[0].curve
-  for metric, key in (("psnr_db", "bd_rate_percent"),
-                      ("ms_ssim_db", "bd_rate_ms_ssim_percent")):  # fmt: skip
+  for key, metric in cv.METRICS.items():
     for name, curve in compared.items():
-      if ours.points(metric) and curve.points(metric):
-        tell(f"{key}\t{cv.bd_rate(curve, ours, metric):+.2f}\t{name}")
+      if ours.points(key) and curve.points(key):
+        rate = cv.bd_rate(curve, ours, key)
+        tell(f"{metric.bd_rate}\t{rate:+.2f}\t{name}")
   for other in systems[1:]:
     saved = rp.selection_saves(systems[0], other)
     if saved is not None:
       tell(f"selection_percent\t{saved:+.2f}\t{other.name}")
   if len(args.quality) > 1:
-    tell(rp.rising_line(systems[0].rows))
+    tell(rp.rising_line(systems[0].evaluation))
 
 
 def _plot(ours, compared, path: str) -> None:
@@ -205,8 +230,9 @@ def _plot(ours, compared, path: str) -> None:
 
   shown = {"sclc": ours} | compared
   points = {name: curve.points("psnr_db") for name, curve in shown.items()}
-  points["sclc"] = ours.bpp, ours.psnr_db
-  plot_rd({n: p for n, p in points.items() if p}, METRICS["psnr_db"], path)
+  points["sclc"] = ours.bpp, ours.values["psnr_db"]
+  label = METRICS["psnr_db"].label
+  plot_rd({n: p for n, p in points.items() if p}, label, path)
 
 
 def _unused(name: str, taken) -> str:
@@ -231,6 +257,8 @@ def _command(args, names: list[str]) -> str:
     parts.append(f"--anchors {' '.join(files)}")
   if args.compare:
     parts.append(f"--compare {' '.join(names[1:])}")
+  if args.perceptual:
+    parts.append("--perceptual")
   parts.append(f"--report {pathlib.Path(args.report).resolve().name}")
   return " ".join(parts)
 

@@ -15,14 +15,20 @@ import pathlib
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tqdm
 
 from sclc_jax.evaluation.curves import Curve, make_curve
-from sclc_jax.evaluation.measure import Coding, image_names, measured, write_csv
+from sclc_jax.evaluation.measure import (
+  Coding,
+  Scores,
+  image_names,
+  measured,
+  write_csv,
+)
 from sclc_jax.images import MAX_PIXELS, load_image
 
 COLUMNS = (
@@ -111,6 +117,7 @@ def measure_peers(
   cache: str | os.PathLike | None = None,
   quiet: bool = False,
   max_pixels: int = MAX_PIXELS,
+  scores: Scores | None = None,
 ) -> list[dict]:
   """Codes every image with every peer at every setting.
 
@@ -121,11 +128,14 @@ def measure_peers(
       version, setting and pixels are taken from it.
     quiet: no progress bar.
     max_pixels: larger images are refused before they are decoded.
+    scores: further metrics; a row that lacks one is measured again.
 
   Returns:
-    Rows with the keys of COLUMNS.
+    Rows with the keys of COLUMNS, and the further metrics.
   """
-  known = _read(cache)
+  scores = scores or {}
+  columns = (*COLUMNS, *scores)
+  known = _read(cache, columns)
   peers, paths = list(peers), list(paths)
   bar = tqdm.tqdm(
     total=len(paths) * sum(len(peer.settings) for peer in peers),
@@ -158,25 +168,28 @@ def measure_peers(
           bar.update()
 
   with bar:
-    rows = kept + measured(codings())
+    rows = kept + measured(codings(), scores)
   rows.sort(key=lambda row: (row["codec"], row["setting"], row["image"]))
   if cache is not None:
-    write_csv(rows, cache, COLUMNS)
+    write_csv(rows, cache, columns)
   return rows
 
 
-def _read(path) -> dict[tuple, dict]:
-  """Rows of an earlier run, by what they depend on."""
+def _read(path, columns: Sequence[str]) -> dict[tuple, dict]:
+  """Rows of an earlier run that have all columns, by what they depend on."""
   if path is None or not pathlib.Path(path).exists():
     return {}
   with open(path, newline="") as file:
-    found = list(csv.DictReader(file))
-  numbers = COLUMNS[COLUMNS.index("bytes") :]
+    rows = list(csv.DictReader(file))
+  head = set(rows[0]) if rows else set()
+  if head >= set(COLUMNS) and not head >= set(columns):
+    return {}
+  numbers = columns[columns.index("bytes") :]
   try:
     return {
       tuple(row[key] for key in _KEY): row
       | {key: float(row[key]) for key in numbers}
-      for row in found
+      for row in rows
     }
   except (KeyError, ValueError, TypeError) as error:
     raise ValueError(
@@ -185,12 +198,13 @@ def _read(path) -> dict[tuple, dict]:
 
 
 def peer_means(rows: list[dict]) -> dict[str, list[dict]]:
-  """For each codec a row a setting: bpp, psnr_db, ms_ssim and both times."""
+  """For each codec a row a setting: means of the rates, metrics and times."""
   means: dict[str, list[dict]] = {}
+  texts = ("codec", "version", "setting", "image", "pixels_crc")
   for name, setting in dict.fromkeys((r["codec"], r["setting"]) for r in rows):
     group = [r for r in rows if (r["codec"], r["setting"]) == (name, setting)]
     mean = {"setting": setting}
-    for key in ("bpp", "psnr_db", "ms_ssim", "encode_s", "decode_s"):
+    for key in group[0].keys() - set(texts):
       mean[key] = float(np.mean([row[key] for row in group]))
     means.setdefault(name, []).append(mean)
   return means
@@ -198,7 +212,4 @@ def peer_means(rows: list[dict]) -> dict[str, list[dict]]:
 
 def peer_curves(rows: list[dict]) -> dict[str, Curve]:
   """The mean curve of each codec."""
-  return {
-    name: make_curve([(m["bpp"], m["psnr_db"], m["ms_ssim"]) for m in means])
-    for name, means in peer_means(rows).items()
-  }
+  return {name: make_curve(means) for name, means in peer_means(rows).items()}

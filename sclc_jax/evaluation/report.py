@@ -11,15 +11,14 @@ import numpy as np
 
 from sclc_jax.codec.codec import Codec
 from sclc_jax.cpus import cpu_count
-from sclc_jax.evaluation import curves, explain, plots
+from sclc_jax.evaluation import complexity, curves, explain, plots
 from sclc_jax.evaluation.curves import METRICS, Curve
-from sclc_jax.evaluation.measure import write_csv
+from sclc_jax.evaluation.measure import Evaluation, write_csv
 from sclc_jax.evaluation.peers import peer_means
 from sclc_jax.files import write_whole
 from sclc_jax.images import load_image
 from sclc_jax.metrics import ms_ssim_db
 
-_SHORT = {"psnr_db": "PSNR", "ms_ssim_db": "MS-SSIM"}
 # A BD-rate is put in brackets where the curves share less than this.
 _FAIR_SHARE = 0.5
 _RISING = ("bpp", "psnr_db", "selected_fraction")
@@ -27,25 +26,26 @@ _RISING = ("bpp", "psnr_db", "selected_fraction")
 
 @dataclasses.dataclass(frozen=True)
 class System:
-  """A model under evaluation and its rows, see `evaluate`."""
+  """A model under evaluation, and what was measured of it."""
 
   name: str
   codec: Codec
-  rows: list[dict]
+  evaluation: Evaluation
 
   @property
   def means(self) -> list[dict]:
-    """The MEAN rows, from low to high quality."""
-    found = [row for row in self.rows if row["image"] == "MEAN"]
-    return sorted(found, key=lambda row: row["quality"])
+    """The means, from low to high quality."""
+    return self.evaluation.rising
 
   @property
   def curve(self) -> Curve:
-    """The curve of the MEAN rows."""
-    return curves.mean_curve(self.rows)
+    """The curve of the means."""
+    return self.evaluation.curve
 
 
-def rising_steps(rows: list[dict]) -> dict[str, tuple[int, int, int, int]]:
+def rising_steps(
+  evaluation: Evaluation,
+) -> dict[str, tuple[int, int, int, int]]:
   """How many steps from a quality to the next raise a value.
 
   Returns:
@@ -53,40 +53,42 @@ def rising_steps(rows: list[dict]) -> dict[str, tuple[int, int, int, int]]:
     rising and all steps of the single images. A fraction of 1 that stays 1
     counts as rising.
   """
-  images = dict.fromkeys(row["image"] for row in rows)
-  found = {}
-  for key in _RISING:
+  images: dict[str, list[dict]] = {}
+  for row in sorted(evaluation.rows, key=lambda row: row["quality"]):
+    images.setdefault(row["image"], []).append(row)
+
+  def count(groups, key: str) -> tuple[int, int]:
     full = 1.0 if key == "selected_fraction" else np.inf
-    counts = {True: [0, 0], False: [0, 0]}
-    for image in images:
-      group = sorted(
-        (row["quality"], row[key]) for row in rows if row["image"] == image
-      )
-      values = np.array([value for _, value in group])
+    rising = steps = 0
+    for group in groups:
+      values = np.array([row[key] for row in group])
       low, high = values[:-1], values[1:]
-      count = counts[image == "MEAN"]
-      count[0] += int(((high > low) | ((high == full) & (low == full))).sum())
-      count[1] += len(low)
-    found[key] = (*counts[True], *counts[False])
-  return found
+      rising += int(((high > low) | ((high == full) & (low == full))).sum())
+      steps += len(low)
+    return rising, steps
+
+  return {
+    key: (*count([evaluation.rising], key), *count(images.values(), key))
+    for key in _RISING
+  }
 
 
-def unevenness(rows: list[dict]) -> float:
+def unevenness(evaluation: Evaluation) -> float:
   """Largest slope of log-bpp over the quality, relative to the median one.
 
-  From the MEAN rows; a smooth curve has no step that stands out.
+  Of the means; a smooth curve has no step that stands out.
   """
-  means = sorted(
-    (row["quality"], row["bpp"]) for row in rows if row["image"] == "MEAN"
+  quality, bpp = (
+    np.array([mean[key] for mean in evaluation.rising])
+    for key in ("quality", "bpp")
   )
-  quality, bpp = np.array(means).T
   slopes = np.diff(np.log(bpp)) / np.diff(quality)
   return float(slopes.max() / np.median(slopes))
 
 
-def rising_line(rows: list[dict]) -> str:
+def rising_line(evaluation: Evaluation) -> str:
   """`rising_steps` and `unevenness` as one line."""
-  found = rising_steps(rows)
+  found = rising_steps(evaluation)
   parts = [
     f"{key} {mean}/{steps} (single images {single}/{all_})"
     for key, (mean, steps, single, all_) in found.items()
@@ -96,7 +98,8 @@ def rising_line(rows: list[dict]) -> str:
   return (
     f"monotone in every step: mean {'yes' if of_mean else 'no'}, every image "
     f"{'yes' if of_each else 'no'}; rising steps: {', '.join(parts)}; "
-    f"steepest step of log-bpp {unevenness(rows):.2f} times the median one"
+    f"steepest step of log-bpp {unevenness(evaluation):.2f} times the median "
+    "one"
   )
 
 
@@ -149,19 +152,19 @@ def write_report(
   ours = systems[0]
   all_curves = {s.name: s.curve for s in systems} | others
   for system in systems:
-    add(f"rows_{system.name}.csv", lambda p, s=system: write_csv(s.rows, p))
+    add(f"rows_{system.name}.csv", system.evaluation.write_csv)
   add("curves.csv", _write_curves, all_curves)
   figures = []
-  for metric, label in METRICS.items():
-    shown = {name: c.points(metric) for name, c in all_curves.items()}
+  for key, metric in METRICS.items():
+    shown = {name: c.points(key) for name, c in all_curves.items()}
     shown = {name: points for name, points in shown.items() if points}
     if ours.name not in shown:
       continue
-    figures.append(add(f"rd_{metric}.png", plots.plot_rd, shown, label))
-    matrix = _bd_matrix(list(shown), all_curves, metric)
-    add(f"bd_rate_{metric}.csv", _write_matrix, list(shown), matrix)
-    add(f"bd_rate_{metric}.png", plots.plot_matrix, list(shown), matrix,
-        f"BD-rate ({_SHORT[metric]}): row against column")  # fmt: skip
+    figures.append(add(f"rd_{key}.png", plots.plot_rd, shown, metric.label))
+    matrix = _bd_matrix(list(shown), all_curves, key)
+    add(f"bd_rate_{key}.csv", _write_matrix, list(shown), matrix)
+    add(f"bd_rate_{key}.png", plots.plot_matrix, list(shown), matrix,
+        f"BD-rate ({metric.short}): row against column")  # fmt: skip
   add("continuous.png", plots.plot_continuous, [(s.name, s.means)
       for s in systems])  # fmt: skip
   image = load_image(paths[0], ours.codec.max_pixels)
@@ -175,16 +178,24 @@ def write_report(
       "## Rate and distortion",
       *[f"![rate-distortion curves]({name})" for name in figures],
       *[part for s in systems for part in (f"### {s.name}", _table(s))],
+      *[_pictures(s) for s in systems],
       "## BD-rate",
       _bd_section(ours, all_curves),
       *_selection_section(systems),
       "## PSNR at the same rate",
       _gain_section(ours, peer_rows, others),
+      "## Where the bytes go",
+      "Mean bytes of a file by its parts, and their share of it.",
+      *[part for s in systems for part in (f"### {s.name}", _bytes(s))],
+      "## Size and cost of the parts",
+      "Thousands of multiply-accumulates (kMAC) for each pixel of the picture; "
+      "the context model's are those of one look at every position.",
+      *[part for s in systems for part in (f"### {s.name}", _parts(s))],
       "## Time",
       _time_section(systems, peer_rows),
       *left_out,
       "## Quality is continuous",
-      *(f"{s.name}: {rising_line(s.rows)}." for s in systems
+      *(f"{s.name}: {rising_line(s.evaluation)}." for s in systems
         if len(s.means) > 1),
       "![bpp, PSNR and selected fraction over the quality](continuous.png)",
       "## What is selected",
@@ -219,22 +230,89 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _table(system: System) -> str:
-  means = system.means
-  if len(means) > 16:  # of a fine scan, the whole levels
-    means = [row for row in means if float(row["quality"]).is_integer()]
-  rows = [
+# Columns of the tables of quality, with what is shown of each.
+_SHOWN = {
+  "bpp": ("bpp", "{:.4f}"),
+  "psnr_db": ("PSNR dB", "{:.3f}"),
+  "ms_ssim": ("MS-SSIM", "{:.5f}"),
+  "ms_ssim_db": ("MS-SSIM dB", "{:.3f}"),
+  "ssimulacra2": ("SSIMULACRA2", "{:.2f}"),
+  "selected_fraction": ("selected", "{:.4f}"),
+  "encode_s": ("encode s", "{:.3f}"),
+  "decode_s": ("decode s", "{:.3f}"),
+}
+
+
+def _whole_levels(means: list[dict]) -> list[dict]:
+  """Of a fine scan the whole levels."""
+  if len(means) <= 16:
+    return means
+  return [row for row in means if float(row["quality"]).is_integer()]
+
+
+def _cells(rows: Sequence[dict], first: str, wanted: Sequence[str]) -> str:
+  """A table: the column `first`, and those of _SHOWN that the rows have."""
+  rows = [row | {"ms_ssim_db": ms_ssim_db(row["ms_ssim"])} for row in rows]
+  shown = {key: _SHOWN[key] for key in wanted if key in rows[0]}
+  lines = [
     (
-      f"{row['quality']:g}", f"{row['bpp']:.4f}", f"{row['psnr_db']:.3f}",
-      f"{row['ms_ssim']:.5f}", f"{ms_ssim_db(row['ms_ssim']):.3f}",
-      f"{row['selected_fraction']:.4f}", f"{row['encode_s']:.3f}",
-      f"{row['decode_s']:.3f}",
+      row[first] if first == "image" else f"{row[first]:g}",
+      *(text.format(row[key]) for key, (_, text) in shown.items()),
     )
-    for row in means
+    for row in rows
+  ]
+  return _markdown((first, *(head for head, _ in shown.values())), lines)
+
+
+def _table(system: System) -> str:
+  return _cells(_whole_levels(system.means), "quality", list(_SHOWN))
+
+
+def _pictures(system: System) -> str:
+  """A row a picture at the middle quality, folded."""
+  means = system.means
+  quality = means[(len(means) - 1) // 2]["quality"]
+  rows = [r for r in system.evaluation.rows if r["quality"] == quality]
+  wanted = [key for key in _SHOWN if key != "ms_ssim"]
+  return (
+    f"<details><summary>{system.name}: every picture at quality {quality:g} "
+    f"(all qualities: rows_{system.name}.csv)</summary>\n\n"
+    f"{_cells(rows, 'image', wanted)}\n\n</details>"
+  )
+
+
+def _bytes(system: System) -> str:
+  """Mean bytes of the parts of a file, a row a quality."""
+  means = _whole_levels(system.means)
+  names = [key for key in means[0] if key.endswith("_bytes")]
+  lines = [
+    (
+      f"{mean['quality']:g}", f"{mean['bytes']:.0f}",
+      *(f"{mean[key]:.0f} ({100 * mean[key] / mean['bytes']:.1f} %)"
+        for key in names),
+    )
+    for mean in means
   ]  # fmt: skip
-  head = ("quality", "bpp", "PSNR dB", "MS-SSIM", "MS-SSIM dB", "selected",
-          "encode s", "decode s")  # fmt: skip
-  return _markdown(head, rows)
+  heads = [key.removesuffix("_bytes") for key in names]
+  return _markdown(("quality", "bytes", *heads), lines)
+
+
+def _parts(system: System) -> str:
+  """Parameters and operations of a model's parts."""
+  parts = complexity.parts(system.codec.model)
+  total = complexity.Part(
+    "sum", *(sum(getattr(part, key) for part in parts)
+             for key in ("parameters", "conv_kmac", "gdn_kmac")),
+  )  # fmt: skip
+  lines = [
+    (
+      part.name, f"{part.parameters:,}", f"{part.conv_kmac:.2f}",
+      f"{part.gdn_kmac:.2f}",
+    )
+    for part in (*parts, total)
+  ]  # fmt: skip
+  head = ("part", "parameters", "convolutions kMAC", "GDN kMAC")
+  return _markdown(head, lines)
 
 
 def _bd_matrix(names, all_curves, metric) -> list[list[tuple[float, bool]]]:
@@ -261,13 +339,20 @@ def _write_matrix(names, matrix, path) -> None:
 
 
 def _write_curves(all_curves: dict[str, Curve], path) -> None:
-  keys = ("bpp", "psnr_db", "ms_ssim")
-  rows = [
-    {"curve": name} | {k: "" if np.isnan(v) else v for k, v in zip(keys, point)}
-    for name, c in all_curves.items()
-    for point in zip(c.bpp, c.psnr_db, c.ms_ssim)
+  columns = [
+    metric.column
+    for metric in METRICS.values()
+    if metric.column != "ssimulacra2"
+    or any(metric.column in c.values for c in all_curves.values())
   ]
-  write_csv(rows, path, ["curve", *keys])
+  rows = []
+  for name, curve in all_curves.items():
+    for i, bpp in enumerate(curve.bpp):
+      row = {"curve": name, "bpp": bpp}
+      for column, values in curve.values.items():
+        row[column] = "" if np.isnan(values[i]) else values[i]
+      rows.append(row)
+  write_csv(rows, path, ["curve", "bpp", *columns])
 
 
 def _bd_cell(anchor: Curve, curve: Curve, metric: str) -> str:
@@ -279,12 +364,14 @@ def _bd_cell(anchor: Curve, curve: Curve, metric: str) -> str:
 
 
 def _bd_section(ours: System, all_curves: dict[str, Curve]) -> str:
+  known = [key for key in METRICS if ours.curve.points(key)]
   rows = [
-    (name, *(_bd_cell(curve, ours.curve, metric) for metric in METRICS))
+    (name, *(_bd_cell(curve, ours.curve, key) for key in known))
     for name, curve in all_curves.items()
     if name != ours.name
   ]
-  head = (f"{ours.name} against", *(f"by {_SHORT[m]}" for m in METRICS))
+  names = (f"by {METRICS[key].short}" for key in known)
+  head = (f"{ours.name} against", *names)
   return (
     "Rate at equal distortion (PCHIP on log-rate); negative is better. In "
     "brackets where the two curves share less than half of the shorter one's "

@@ -158,8 +158,8 @@ def make_validator(config: ExperimentConfig):
   def validate(model: ModelConfig, params) -> list[dict[str, float]]:
     levels = range(1, model.levels + 1)
     qualities = levels if model.adaptive else levels[-1:]
-    rows = ev.evaluate(Codec(freeze(model, params)), paths, qualities, True)
-    rows = [row for row in rows if row["image"] != "MEAN"]
+    codec = Codec(freeze(model, params))
+    rows = ev.evaluate(codec, paths, qualities, quiet=True).rows
     for row in rows:
       row["distortion"] = 255**2 / 10 ** (row["psnr_db"] / 10)
       if config.train.distortion == "ms_ssim":
@@ -169,7 +169,7 @@ def make_validator(config: ExperimentConfig):
           f"data.validation holds {row['image']}, too small for MS-SSIM; take "
           "images of at least 161 pixels a side."
         )
-    return ev.mean_rows(rows, ("distortion",))
+    return ev.mean_rows(rows)
 
   return validate
 

@@ -134,9 +134,9 @@ def run_point(
     _train(config, workdir, quiet)
   model = freeze(*experiment.load_checkpoint(workdir))
   save_model(model, workdir / "model.sclcm")
-  rows = ev.evaluate(Codec(model), paths, wanted.qualities, quiet)
+  measured = ev.evaluate(Codec(model), paths, wanted.qualities, quiet)
   (workdir / _RECORD).unlink(missing_ok=True)  # never beside rows of others
-  ev.write_csv(rows, workdir / "rd.csv")
+  measured.write_csv(workdir / "rd.csv")
   wanted.write(workdir, model.fingerprint)
 
 
@@ -198,7 +198,7 @@ def summarise(
     for name, curve in curves.items()
   ]
   ev.write_csv(rows, workdir / "summary.csv", list(rows[0]))
-  plot_rd(curves, METRICS["psnr_db"], workdir / "rd.png")
+  plot_rd(curves, METRICS["psnr_db"].label, workdir / "rd.png")
   return "\n".join([*_table(rows), *notes])
 
 

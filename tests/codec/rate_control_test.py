@@ -5,6 +5,7 @@ from sclc_jax.codec import rate_control
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.rate_control import MAX_TRIALS, compress_to
 from sclc_jax.config import ModelConfig
+from sclc_jax.evaluation.perceptual import ssimulacra2
 from sclc_jax.export.freeze import freeze
 from sclc_jax.metrics import psnr_db
 from sclc_jax.models.variable_rate import init_params
@@ -68,6 +69,45 @@ def test_psnr_is_reached(shipped, photo):
   hit = compress_to(shipped, photo, "psnr", target)
   actual = psnr_db(photo, shipped.decompress(hit.data))
   assert abs(actual - hit.value) <= 0.1 and abs(actual - target) <= 0.1
+
+
+@pytest.mark.parametrize("quality", [1, 1.6, 4, 7.3, 8])
+def test_ssimulacra2_is_reached(shipped, photo, quality):
+  target = ssimulacra2(
+    photo, shipped.decompress(shipped.compress(photo, quality))
+  )
+  hit = compress_to(shipped, photo, "ssimulacra2", target, score=ssimulacra2)
+  actual = ssimulacra2(photo, shipped.decompress(hit.data))
+  assert abs(actual - hit.value) <= 0.01 and abs(actual - target) <= 0.25
+  assert hit.trials <= MAX_TRIALS
+
+
+def test_a_score_leaves_out_what_is_hidden(shipped, photo):
+  alpha = np.full(photo.shape[:2] + (1,), 255, np.uint8)
+  alpha[:, 80:] = 0
+  seen = []
+
+  def score(x, x_hat):
+    seen.append(np.array_equal(x[:, 80:], x_hat[:, 80:]))
+    return ssimulacra2(x, x_hat)
+
+  image = np.concatenate([photo, alpha], -1)
+  compress_to(shipped, image, "ssimulacra2", 75, score=score)
+  assert seen and all(seen)
+
+
+@pytest.mark.parametrize("target, words", [
+  (101, "at most 100"), (float("nan"), "at most 100"), (99.9, "highest"),
+  (-500, "lowest"),
+])  # fmt: skip
+def test_a_score_out_of_reach_is_refused(shipped, photo, target, words):
+  with pytest.raises(ValueError, match=words):
+    compress_to(shipped, photo, "ssimulacra2", target, score=ssimulacra2)
+
+
+def test_what_is_too_small_for_a_score_is_refused(shipped, photo):
+  with pytest.raises(ValueError, match="8 pixels a side"):
+    compress_to(shipped, photo[:7], "ssimulacra2", 60, score=ssimulacra2)
 
 
 def test_the_typical_curve_is_that_of_the_default_model(shipped):

@@ -1,4 +1,6 @@
 import csv
+import json
+import re
 
 import numpy as np
 import pytest
@@ -35,24 +37,36 @@ def test_report_holds_curves_tables_and_pictures(folder, capsys, monkeypatch):
   anchor += [f"old,{b},{20 + 5 * b},{0.5 + b / 10}" for b in (0.2, 1, 3)]
   (folder / "anchors.csv").write_text("\n".join(anchor))
   args = ("--quality", "1:8:3.5", "6", "--compare", "n.sclcm",
-          "--anchors", "anchors.csv", "--report", "out")  # fmt: skip
+          "--perceptual", "--anchors", "anchors.csv", "--json", "ours.json",
+          "--report", "out")  # fmt: skip
   assert _evaluate(*args) == 0
   output = capsys.readouterr().out
   assert "fish (here) is left out, as it is not installed (catch one)" in output
-  assert "bd_rate_percent\t+0.00\tn\n" in output
+  for key in ("bd_rate_percent", "bd_rate_ssimulacra2_percent"):
+    assert f"{key}\t+0.00\tn\n" in output
+  assert "bd_rate_ssimulacra2_percent\t+" in output
+  assert not re.search("bd_rate_ssimulacra2_percent.*old", output)
   assert "monotone in every step" in output
   text = (folder / "out" / "report.md").read_text()
-  for words in ("| 4.5 |", "| old |", "dB over webp", "fish (here)"):
+  for words in ("| 4.5 |", "| old |", "dB over webp", "fish (here)",
+                "SSIMULACRA2", "<details>", "| photo.png |", "| header | z |",
+                "| hyper synthesis |"):  # fmt: skip
     assert words in text
   assert str(folder) not in text
   command = "sclc evaluate --model m --images IMAGES --quality 1 4.5 8 6 "
-  assert command in text and "--compare n --report out\n" in text
-  for name in ("rd_psnr_db", "rd_ms_ssim_db", "continuous", "masks"):
+  assert command in text and "--compare n --perceptual --report out\n" in text
+  for name in ("rd_psnr_db", "rd_ms_ssim_db", "rd_ssimulacra2", "continuous",
+               "masks"):
     assert f"]({name}.png)" in text
     assert Image.open(folder / "out" / f"{name}.png").size[0] > 300
   with open(folder / "out" / "rows_m.csv") as file:
     means = [r for r in csv.DictReader(file) if r["image"] == "MEAN"]
   assert [float(r["quality"]) for r in means] == [1, 4.5, 8, 6]
+  assert list(means[0])[-1] == "ssimulacra2"
+  results = json.loads((folder / "ours.json").read_text())["results"]
+  rising = sorted(means, key=lambda row: float(row["quality"]))
+  for key in ("bpp", "ssimulacra2"):
+    assert results[key] == [float(row[key]) for row in rising]
   with open(folder / "out" / "bd_rate_psnr_db.csv") as file:
     matrix = list(csv.DictReader(file))
   assert [row["curve"] for row in matrix] == list(matrix[0])[1:]

@@ -1,11 +1,14 @@
 """What needs no model is refused before JAX, or even NumPy, is loaded."""
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+
+from sclc_jax import cli
 
 _ARGUMENTS = {
   "compress no.png": "no.png",
@@ -21,6 +24,8 @@ _ARGUMENTS = {
   "compress a.png --quality nan": "[1, 8]",
   "compress a.png --target-bpp 0": "--target-bpp must be positive, got 0",
   "compress a.png --target-psnr nan": "--target-psnr",
+  "compress a.png --target-ssimulacra2 101": "at most 100, got 101",
+  "compress a.png --target-ssimulacra2 nan": "at most 100, got nan",
   "compress a.png --target-bytes -3": "--target-bytes",
   "compress a.png --max-bytes inf": "--max-bytes",
   "compress a.png --effort 65": "[0, 64]",
@@ -77,6 +82,18 @@ _CONFIG = """
 from sclc_jax.config import default_config_dict
 get_config = default_config_dict
 """
+
+
+@pytest.mark.parametrize("line", [
+  "compress a.png --target-ssimulacra2 70", "evaluate --images . --perceptual",
+])  # fmt: skip
+def test_a_missing_package_is_named_with_its_remedy(
+  album, monkeypatch, capsys, line
+):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  assert cli.main(line.split()) == 1
+  error = capsys.readouterr().err
+  assert error.count("\n") == 1 and "; pip install ssimulacra2." in error
 
 
 def test_they_are_one_line_and_load_and_change_nothing(album):

@@ -3,9 +3,10 @@ import types
 import numpy as np
 
 from sclc_jax.evaluation import report
+from sclc_jax.evaluation.measure import Evaluation
 
 
-def _rows(bpp, image="MEAN"):
+def _rows(bpp, image):
   return [
     {"image": image, "quality": 1 + i / 8, "bpp": b, "psnr_db": 30 + i,
      "selected_fraction": min(1.0, 0.5 + i / 4)}
@@ -14,29 +15,29 @@ def _rows(bpp, image="MEAN"):
 
 
 def test_rising_steps_are_counted_for_means_and_single_images():
-  rows = _rows([1, 2, 3, 4]) + _rows([1, 3, 2, 4], "a") + _rows([1] * 4, "b")
-  found = report.rising_steps(rows)
-  assert found["bpp"] == (3, 3, 2, 6)
+  rows = _rows([1, 3, 2, 4], "a") + _rows([1, 2, 5, 5], "b")[::-1]
+  found = report.rising_steps(Evaluation(rows))
+  assert found["bpp"] == (3, 3, 4, 6)
   # From 1.0 on a fraction cannot rise.
   assert found["psnr_db"] == found["selected_fraction"] == (3, 3, 6, 6)
-  line = report.rising_line(rows)
+  line = report.rising_line(Evaluation(rows))
   assert line.startswith("monotone in every step: mean yes, every image no")
-  line = report.rising_line(_rows([1, 2, 3]) + _rows([1, 2, 3], "a"))
+  line = report.rising_line(Evaluation(_rows([1, 2, 3], "a")))
   assert line.startswith("monotone in every step: mean yes, every image yes")
 
 
 def test_an_exponential_is_even_and_a_jump_is_not():
   bpp = np.exp(np.arange(9) / 8)
-  assert abs(report.unevenness(_rows(bpp)) - 1) < 1e-9
+  assert abs(report.unevenness(Evaluation(_rows(bpp, "a"))) - 1) < 1e-9
   bpp[4:] *= np.exp(1 / 8)
-  assert abs(report.unevenness(_rows(bpp)) - 2) < 1e-9
+  assert abs(report.unevenness(Evaluation(_rows(bpp, "a"))) - 2) < 1e-9
 
 
 def _system(selective, factor):
   config = types.SimpleNamespace(selective=selective)
   codec = types.SimpleNamespace(model=types.SimpleNamespace(config=config))
-  rows = [row | {"ms_ssim": 0.9} for row in _rows(factor * np.arange(1, 5))]
-  return report.System("", codec, rows)
+  rows = _rows(factor * np.arange(1, 5), "a")
+  return report.System("", codec, Evaluation(rows))
 
 
 def test_selection_saves_what_the_model_without_it_needs_more():
