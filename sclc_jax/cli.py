@@ -158,7 +158,10 @@ def _parser() -> argparse.ArgumentParser:
   parser = _Parser(
     "sclc", description="A learned image codec: one model, every bit rate."
   )
-  parser.add_argument("--version", action="store_true", help="versions")
+  parser.add_argument(
+    "--version", action="store_true",
+    help="show the versions of sclc_jax and its libraries",
+  )  # fmt: skip
   commands = parser.add_subparsers(dest="command", metavar="COMMAND")
   parsers = {}
 
@@ -168,7 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.set_defaults(run=run, check=check or (lambda args: None), overrides=[])
     sub.add_argument(
-      "--device", choices=("cpu", "gpu", "tpu"), help="JAX's choice if unset"
+      "--device",
+      choices=("cpu", "gpu", "tpu"),
+      help="where to compute; JAX chooses if unset",
     )
     sub.add_argument("--threads", type=int, help="CPUs to use; all if unset")
     sub.add_argument(

@@ -1,4 +1,4 @@
-"""Files: those below a folder, read whole, and written whole or not at all."""
+"""Finds files below a folder, reads them, writes them whole or not at all."""
 
 from __future__ import annotations
 

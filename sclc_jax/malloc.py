@@ -1,12 +1,12 @@
-"""How malloc serves the buffers of a computation, where it is glibc's.
+"""Settings of glibc's malloc that make computations faster.
 
-XLA:CPU asks malloc for the buffers of every call. glibc has large ones from
-the kernel and gives them back, so that each call faults its memory in anew,
-4 KiB at a time; and a virtual machine may have to ask its host again, which
-takes longer still. With tunables of glibc (2.35
-and later for the first) the pages have 2 MiB where the kernel has them, and
-what is freed is kept. They are read when a process starts, so a process that
-wants them starts itself again.
+XLA:CPU asks malloc for buffers in every call. glibc gets large buffers from the
+kernel and gives them back at once. So every call has to fetch its memory again,
+4 KiB at a time, and a virtual machine may even have to ask its host.
+
+Two tunables of glibc help: pages of 2 MiB (from glibc 2.35 on), and keeping
+what is freed. glibc reads them when a process starts, so a process that wants
+them starts itself again.
 """
 
 from __future__ import annotations

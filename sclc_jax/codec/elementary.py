@@ -1,9 +1,9 @@
-"""exp, log and the normal distribution, to the bit the same on every machine.
+"""exp, log and the normal distribution, bit for bit alike on every machine.
 
 The last bits of a library's functions differ between versions and processors.
-These take float64 sums, products, quotients and rounding alone, one array
-operation each, which IEEE 754 defines to the bit. Tables that export builds
-from them do not depend on where it runs. Errors are some 1e-15.
+The functions of this file use only float64 sums, products, quotients and
+rounding, one array operation each. IEEE 754 defines every bit of these. So the
+tables that export builds are the same everywhere. Errors are some 1e-15.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Hits a size or a PSNR: one analysis, then a search over the quality.
 
 Log-size is nearly linear in the quality, so a secant search inside a shrinking
-bracket ends after a few codings. A PSNR needs a synthesis, which costs as much
-as the analysis; how PSNR goes on from there is predicted, with an error that is
-known, so that one synthesis is usually enough.
+bracket ends after a few codings. Measuring a PSNR needs a synthesis, which
+costs as much as the analysis. So the PSNR at other qualities is predicted, with
+a known error, and one synthesis is usually enough.
 """
 
 from __future__ import annotations

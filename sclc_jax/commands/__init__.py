@@ -1,1 +1,1 @@
-"""One module a group of commands; `cli` registers them."""
+"""The commands of `sclc`, which `cli` registers, and what they share."""

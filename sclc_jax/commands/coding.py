@@ -42,33 +42,36 @@ def register(add: Add) -> None:
     "--quality", type=float, default=4.0, help="1 (smallest) to 8 (best)"
   )
   for flag, text in (
-    ("--target-bpp", "bits per pixel, within 1 %%"),
-    ("--target-bytes", "size of the file, within 1 %%"),
-    ("--max-bytes", "the best quality that fits"),
-    ("--target-psnr", "dB, mostly within 0.1 dB"),
-    ("--target-ssimulacra2", "at most 100, within 0.25 (pip install "
-     "ssimulacra2)"),
+    ("--target-bpp", "bits per pixel to hit, within 1 %%"),
+    ("--target-bytes", "size of the file to hit, within 1 %%"),
+    ("--max-bytes", "the best quality whose file is not larger"),
+    ("--target-psnr", "PSNR in dB to hit, mostly within 0.1 dB"),
+    ("--target-ssimulacra2", "SSIMULACRA2 to hit, at most 100, within 0.25 "
+     "(pip install ssimulacra2)"),
   ):
     rate.add_argument(flag, type=float, help=text)
   compress.add_argument(
     "--quality-map", metavar="IMAGE",
-    help="gray picture, stretched over each input: white is coded at "
-    "--quality, black at --quality-map-min, the others between",
+    help="gray picture, stretched over each input: white parts get --quality, "
+    "black parts --quality-map-min, gray parts something between",
   )  # fmt: skip
   compress.add_argument(
-    "--quality-map-min", type=float, default=1.0, help="quality of black"
+    "--quality-map-min",
+    type=float,
+    default=1.0,
+    help="quality of the black parts of --quality-map",
   )
   compress.add_argument(
     "--keep-metadata", action="store_true",
-    help="keep EXIF, XMP and the colour profile, and leave the pixels in the "
-    "profile's space; else they are converted to sRGB",
+    help="keep EXIF, XMP, the colour profile and the pixels in its colour "
+    "space; without this flag pixels become sRGB",
   )  # fmt: skip
   decompress = add("decompress", _decompress, ".sclc files to images",
                    _check_decompress)  # fmt: skip
   _files(
     decompress,
-    "NAME.png beside each input; stdout, as PNG, for stdin. The suffix of a "
-    "single file says the format: .png, .tif, .webp, .bmp, .ppm (all "
+    "NAME.png beside each input; for stdin a PNG on stdout. For a single file "
+    "the suffix chooses the format: .png, .tif, .webp, .bmp, .ppm (all "
     "lossless), .jpg (quality 95, 4:4:4), .avif (quality 90, 4:4:4)",
   )
 
@@ -99,15 +102,15 @@ _region.__name__ = "region X,Y,W,H"  # argparse calls it so in its errors
 def _files(sub, unset: str) -> None:
   coding_flags(sub)
   sub.add_argument(
-    "inputs", nargs="+", help="files, folders, globs; - is stdin"
+    "inputs", nargs="+", help="files, folders or patterns (*); - is stdin"
   )
   sub.add_argument(
-    "-o", "--output", help="file, folder (with the subfolders of the inputs), "
+    "-o", "--output", help="file, folder (gets the subfolders of the inputs), "
     f"or - for stdout; if unset {unset}",
   )  # fmt: skip
   sub.add_argument(
     "--force", action="store_true",
-    help="replace outputs that exist under a derived name",
+    help="replace files that exist (a file that -o names is always replaced)",
   )  # fmt: skip
 
 

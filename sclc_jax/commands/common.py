@@ -1,4 +1,4 @@
-"""What the commands share: flags, and how failures and notes are told."""
+"""What the commands share: flags, and how they report failures and notes."""
 
 from __future__ import annotations
 
@@ -111,10 +111,14 @@ def open_codec(args, progress: bool = False):
 
 def model_flags(sub: argparse.ArgumentParser) -> None:
   """Flags of every command that opens a model."""
-  sub.add_argument("--model", help=".sclcm file or shipped name")
+  sub.add_argument(
+    "--model",
+    help=".sclcm file, or a name of 'sclc models'; if unset the default model "
+    "('decompress' and 'info' take the file's own)",
+  )
   sub.add_argument(
     "--engine", choices=("auto", "tfc", "portable"), default="auto",
-    help="range coder; the bytes are the same",
+    help="range coder: tensorflow-compression's or ours; same bytes",
   )  # fmt: skip
 
 
@@ -122,7 +126,10 @@ def coding_flags(sub: argparse.ArgumentParser) -> None:
   """Those, and the limit of the images and files that a command is given."""
   model_flags(sub)
   sub.add_argument(
-    "--max-pixels", type=int, default=MAX_PIXELS, help="refuse larger images"
+    "--max-pixels",
+    type=int,
+    default=MAX_PIXELS,
+    help="refuse images of more pixels",
   )
 
 
@@ -130,8 +137,8 @@ def effort_flag(sub: argparse.ArgumentParser) -> None:
   """`--effort` of the commands that encode."""
   sub.add_argument(
     "--effort", type=int, default=0,
-    help="passes of a search for better symbols, 0 to 64: more quality for "
-    "the size, longer encoding, the same decoding; 4 gives most of it",
+    help="0 to 64: search longer for a better file; encoding takes longer, "
+    "decoding does not; 4 gives most of the gain",
   )  # fmt: skip
 
 

@@ -39,16 +39,19 @@ def register(add: Add) -> None:
                  _check)  # fmt: skip
   coding_flags(evaluate)
   effort_flag(evaluate)
-  evaluate.add_argument("--images", required=True, help="folder, walked whole")
+  evaluate.add_argument(
+    "--images", required=True, help="folder of photos, with its subfolders"
+  )
   quality_flag(evaluate)
   evaluate.add_argument("--csv", help="write all rows to this file")
   evaluate.add_argument(
     "--json", help="write the means as CompressAI's plot script reads them"
   )
-  evaluate.add_argument("--plot", help="write an RD plot (PNG)")
+  evaluate.add_argument("--plot", help="write a plot of PSNR over rate (PNG)")
   evaluate.add_argument(
     "--anchors", nargs="+", default=[],
-    help="CSV files of other curves, or CompressAI's JSON files",
+    help="CSV files of other codecs' curves to compare with, or CompressAI's "
+    "JSON files",
   )  # fmt: skip
   evaluate.add_argument(
     "--perceptual", action="store_true",
@@ -57,11 +60,12 @@ def register(add: Add) -> None:
   )  # fmt: skip
   evaluate.add_argument(
     "--compare", nargs="+", default=[], metavar="MODEL",
-    help="further models, as curves",
+    help="further models to measure and compare with",
   )  # fmt: skip
   evaluate.add_argument(
     "--report", metavar="DIR",
-    help="write report.md, figures and tables, with every installed codec",
+    help="write report.md, figures and tables to this folder; measures JPEG, "
+    "WebP, AVIF and JPEG XL too, as far as they are installed",
   )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def register(add: Add) -> None:
   coding_flags(inspect)
   inspect.add_argument("image", help="the photo")
   inspect.add_argument(
-    "--quality", type=float, default=4.0, help="of the file that is taken apart"
+    "--quality", type=float, default=4.0, help="1 (smallest) to 8 (best)"
   )
   inspect.add_argument("-o", "--output", help="folder; NAME_inspect if unset")
 

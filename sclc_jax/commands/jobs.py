@@ -1,4 +1,4 @@
-"""Which inputs a command has, and which output each of them gets."""
+"""The inputs of a command, and the output that each of them gets."""
 
 from __future__ import annotations
 

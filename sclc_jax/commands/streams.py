@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as they come: closed, full, or of few characters."""
+"""stdin, stdout and stderr, even if closed, full, or limited to ASCII."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PHOTOS = 100
 _RECIPE = "name of a recipe (smoke, small_cpu, pod, ...), or a config file"
 _SWEEP = "name of a sweep (paper_ablation, bases, ...), or a config file"
-_EPILOG = "Any further --config.KEY=VALUE replaces a config value."
+_EPILOG = "Any --config.KEY=VALUE replaces a value of the config."
 
 
 def register(add: Add) -> None:
@@ -43,15 +43,26 @@ def _register_train(add: Add) -> None:
   train = add("train", _train, "train, or resume, an experiment",
               _check_train)  # fmt: skip
   train.add_argument("--config", required=True, help=_RECIPE)
-  train.add_argument("--workdir", required=True, help="checkpoints and logs")
+  train.add_argument(
+    "--workdir", required=True,
+    help="folder for checkpoints and logs; a run in it is resumed",
+  )  # fmt: skip
   train.add_argument("--stop-at", type=int, help="save and end at this step")
   train.add_argument(
     "--distributed", action="store_true",
     help="join the cluster that JAX finds (TPU pod, Slurm)",
   )  # fmt: skip
-  train.add_argument("--coordinator", help="HOST:PORT of process 0, by hand")
-  train.add_argument("--processes", type=int, help="how many, by hand")
-  train.add_argument("--process", type=int, help="which this is, from 0")
+  train.add_argument(
+    "--coordinator",
+    help="HOST:PORT of process 0, to join several processes without a cluster",
+  )
+  train.add_argument(
+    "--processes", type=int, help="how many there are, with --coordinator"
+  )
+  train.add_argument(
+    "--process", type=int,
+    help="number of this one, from 0, with --coordinator",
+  )  # fmt: skip
   train.epilog = _EPILOG
 
 
@@ -59,35 +70,40 @@ def _register_export(add: Add) -> None:
   export = add("export", _export, "freeze a checkpoint into an .sclcm model",
                _check_export)  # fmt: skip
   source = export.add_mutually_exclusive_group(required=True)
-  source.add_argument("--workdir", help="of 'sclc train'")
-  source.add_argument("--model", help="a model, to change what follows")
-  which = export.add_mutually_exclusive_group()
-  which.add_argument("--step", type=int, help="the latest if unset")
-  which.add_argument(
-    "--best", action="store_true", help="the step that validated best"
+  source.add_argument("--workdir", help="the --workdir of 'sclc train'")
+  source.add_argument(
+    "--model", help="or a model, to change it by the flags below"
   )
+  which = export.add_mutually_exclusive_group()
+  which.add_argument(
+    "--step", type=int, help="checkpoint to export; the latest if unset"
+  )
+  which.add_argument(
+    "--best", action="store_true",
+    help="export the checkpoint with the lowest loss in validation",
+  )  # fmt: skip
   export.add_argument("-o", "--output", required=True, help="FILE.sclcm")
   export.add_argument(
     "--mask-threshold", type=float, metavar="T",
-    help="replaces model.mask_threshold: code what is selected with a "
-    "probability above T in (0, 1); a lower one codes more elements",
+    help="replaces model.mask_threshold: code elements whose probability of "
+    "selection is above T in (0, 1); a lower T codes more of them",
   )  # fmt: skip
   export.add_argument(
     "--fit-selector", metavar="FOLDER",
-    help="give the model a selector that leaves out what costs next to no bits "
-    "and is predicted to round to zero, from photographs (100 of them, spread "
-    "over the folder); not from those you judge by",
+    help="give the model a selector that leaves out elements predicted to "
+    "round to zero; fitted to 100 photographs of this folder, which should not "
+    "be those you measure on",
   )  # fmt: skip
   export.add_argument(
     "--improbable", type=float, metavar="P",
-    help="of --fit-selector: leave out what rounds to another number than zero "
-    "with a probability below P in (0, 1); 1e-4 if unset, which costs 0.1 %% "
-    "of rate, and more costs more",
+    help="with --fit-selector: leave out elements whose probability not to "
+    "round to zero is below P in (0, 1); 1e-4 if unset, which makes files 0.1 "
+    "%% larger; a larger P costs more",
   )  # fmt: skip
   export.add_argument(
     "--fit-tables", metavar="FOLDER",
-    help="fit the coder's tables to photographs, likewise: some 3 %% smaller "
-    "files where model.density is 'normal'",
+    help="fit the coder's tables to 100 photographs of this folder: files some "
+    "3 %% smaller where model.density is 'normal'",
   )  # fmt: skip
   export.add_argument(
     "--fit-preview", metavar="FOLDER",
@@ -96,8 +112,8 @@ def _register_export(add: Add) -> None:
   )  # fmt: skip
   export.add_argument(
     "--parent", metavar="NAME",
-    help="a shipped model: write only what differs from it, which is little "
-    "where the stages trained the parts 'small'",
+    help="write only what differs from this shipped model; that is little if "
+    "the stages trained only the parts 'small'",
   )  # fmt: skip
 
 
@@ -105,11 +121,19 @@ def _register_sweep(add: Add) -> None:
   sweep = add("sweep", _sweep, "train and compare the points of a sweep",
               _check_sweep)  # fmt: skip
   sweep.add_argument("config", help=_SWEEP)
-  sweep.add_argument("--workdir", default="runs/sweep", help="a folder a point")
-  sweep.add_argument("--list", action="store_true", help="only list the points")
+  sweep.add_argument(
+    "--workdir", default="runs/sweep", help="gets one folder for each point"
+  )
+  sweep.add_argument(
+    "--list", action="store_true", help="only list the points (configs)"
+  )
   which = sweep.add_mutually_exclusive_group()
-  which.add_argument("--index", type=int, help="run only this point, from 0")
-  which.add_argument("--point", metavar="NAME", help="run only this point")
+  which.add_argument(
+    "--index", type=int, help="run only the point of this number, from 0"
+  )
+  which.add_argument(
+    "--point", metavar="NAME", help="run only the point of this name"
+  )
   sweep.add_argument("--images", help="folder to compare the points on")
   quality_flag(sweep)
   sweep.epilog = _EPILOG

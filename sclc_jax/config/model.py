@@ -1,4 +1,4 @@
-"""What is built, and what it is trained for: all that a model file keeps."""
+"""The config of a model, and what it is trained for; model files keep both."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LARGE_KERNEL = 2**16  # elements: those that a model's size comes from
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Checked):
-  """What is built.
+  """The parts of a model, their widths, and how they start.
 
   Attributes:
-    base: base model: `hyperprior`, `mean_scale` (predicted means), `context`
-      (and a causal context, decoded along wavefronts) or `checkerboard` (and
-      a context in two passes).
+    base: base model: `hyperprior`, `mean_scale` (also predicts means),
+      `context` (also reads a causal context, decoded along wavefronts) or
+      `checkerboard` (also reads a context, decoded in two passes).
     N: width of the transforms and of z.
     M: width of y.
     levels: number of quality levels L.
@@ -29,23 +29,23 @@ class ModelConfig(Checked):
     importance_bias: initial bias of the importance head, added to the 0.5 of
       the paper; 0.4 keeps nearly all elements at the first step.
     table_init: QV, IQV and gamma at the start: `ones` (the paper's), or
-      `geometric`: QV and IQV follow high-rate theory, a factor of sqrt(2) a
-      level below the top, and gamma a factor of 2 ** (1/4); the importance head
-      starts with a zero kernel, so that `importance_bias` says all.
-    curves: exponents gamma of the importance map: one a level and `channel`
-      (the paper's), one a level `shared` by all channels, or `none` (1).
+      `geometric`. Then QV and IQV grow by sqrt(2) with each level below the
+      top, as high-rate theory says, and gamma by 2 ** (1/4). The importance
+      head starts with a zero kernel, so `importance_bias` alone decides.
+    curves: exponents gamma of the importance map, for each level: one for each
+      `channel` (the paper's), one `shared` by all channels, or `none` (1).
     iqv: the table IQV, `separate` (the paper's) or `shared` with QV.
     unselected: what elements that are not coded decode to, in the bases that
       predict means: their `mean`, or `zero`.
     hyper_input: what the hyper analysis of these bases reads: y (`signed`,
-      the paper's), or `both` y and its magnitude, which starts as good an
-      estimator of scales as that of Hyperprior. The format is the same.
-    mask_threshold: the probability of selection from which on inference codes
-      an element; 0.5 is the paper's.
-    rate_weight: RDOQ, rounding with an eye on the rate: what a bit is worth to
-      the encoder where it rounds y, in squared errors of a symbol; 0 (the
-      paper's) rounds to the nearest. It pays where a stage has fitted the
-      decoder to it (`rounding='coded'`).
+      the paper's), or `both` y and its magnitude. With `both` it predicts
+      scales as well as Hyperprior from the start. The format is the same.
+    mask_threshold: inference codes an element if its probability of selection
+      is above this; 0.5 is the paper's.
+    rate_weight: RDOQ: the encoder rounds y to the lower error ** 2 +
+      rate_weight * bits, errors in steps. 0 (the paper's) rounds to the
+      nearest. It pays if a stage has trained the decoder with it
+      (`rounding='coded'`).
     density: of y given its scale: `normal` (the paper's), or a `mixture` of
       normals of several scales, whose shape is learned.
   """
@@ -103,7 +103,7 @@ class ModelConfig(Checked):
 
   @property
   def is_single_rate(self) -> bool:
-    """Whether nothing depends on the quality: all files are alike."""
+    """Whether all qualities give the same file."""
     return not (self.adaptive or self.selective)
 
   def describe_parts(self) -> list[str]:
@@ -130,7 +130,7 @@ class Objective:
   Attributes:
     distortion: `mse` on the 0..255 scale, or `ms_ssim`: 1 - MS-SSIM.
     lmbda_first: Lagrange weight of level 1.
-    lmbda_last: that of the top level; geometric in between.
+    lmbda_last: Lagrange weight of the top level; geometric in between.
   """
 
   distortion: str

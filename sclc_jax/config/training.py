@@ -24,24 +24,23 @@ class StageConfig(Checked):
   """One training stage.
 
   Attributes:
-    steps: how long it takes.
+    steps: number of steps.
     lr: highest learning rate; 0 takes `optim.lr`.
     parts: what trains; the other parts are frozen. `all`, or names with commas
       between: analysis, synthesis, hyper_analysis, hyper_synthesis,
       entropy_bottleneck (the density of z), context_model, density (of y),
       quantizer (or qv or iqv alone), selector. The word `small` freezes all
-      kernels of 2**16 elements and more: alone it trains everything else,
-      beside names what is small in these. At the paper's widths 0.3 of 12
-      million parameters are small, and `sclc export --parent` stores these
-      alone.
-    rounding: what stands for rounding. `noise`: uniform noise (the paper's).
-      `mixed`: noise for the rate, while hyper_synthesis and synthesis see
-      rounded latents (arXiv 2007.08739, section 3.2). `coded`: latents rounded
-      as the encoder does it, throughout. Gradients pass straight through what
-      is rounded.
-    mask: `drawn`: elements are kept with their probability, which is what the
-      selector learns from (paper, section 3.1). `inference`: the mask that
-      will be coded, which has no gradient; the selector stays as it is.
+      kernels of 2**16 elements and more, in the named parts, or in all parts
+      if none is named. At the paper's widths 0.3 of 12 million parameters are
+      small, and `sclc export --parent` stores only these.
+    rounding: how training rounds latents. `noise` adds uniform noise instead
+      (the paper's). `mixed`: noise for the rate, while hyper_synthesis and
+      synthesis see rounded latents (arXiv 2007.08739, section 3.2). `coded`:
+      all latents are rounded as the encoder does it. Gradients pass straight
+      through rounding.
+    mask: `drawn`: each element is kept with its probability, so that the
+      selector learns (paper, section 3.1). `inference`: the mask that will be
+      coded; it has no gradient, and the selector does not learn.
   """
 
   steps: int = 0
@@ -68,8 +67,8 @@ class StageConfig(Checked):
 class StagesConfig:
   """The stages in their order: the paper's (section 3.3), and one of ours.
 
-  The last, of no steps unless a config asks for it, fits what the decoder
-  alone has to what it will see.
+  The last, `decoder`, trains the parts of the decoder on latents and masks as
+  they will be coded. It has no steps unless a config sets them.
   """
 
   base: StageConfig = StageConfig()
@@ -85,17 +84,18 @@ class OptimConfig(Checked):
   """The optimiser, with linear warm-up and cosine decay within each stage.
 
   Attributes:
-    method: `adam`, or `soap` for kernels and Adam for all else. On a CPU it
-      makes a step some 10 % longer; on an accelerator see `soap_every`.
+    method: `adam`, or `soap` (for kernels; Adam for all else). SOAP makes a
+      step some 10 % longer on a CPU; for accelerators see `soap_every`.
     lr: peak learning rate; `stages.*.lr` replaces it in one stage.
-    warmup_steps: of each stage.
-    final_lr_fraction: of lr, where a stage ends.
+    warmup_steps: steps at the start of each stage in which lr rises to its
+      peak.
+    final_lr_fraction: lr at the end of a stage, as a fraction of its peak.
     clip_norm: largest norm of the whole gradient; 0 does not clip.
-    soap_every: updates from one renewal of SOAP's bases to the next. On an
-      accelerator, where a renewal takes as long as several steps, 100.
+    soap_every: updates from one renewal of SOAP's bases to the next. Take 100
+      on an accelerator, where a renewal takes as long as several steps.
     added_lr_factor: lr of quantizer, selector and density, relative to lr.
-    ema_decay: of the parameters' average, which is what export takes; 0 for
-      the parameters themselves.
+    ema_decay: decay of the parameters' moving average, which export takes; 0
+      exports the parameters themselves.
   """
 
   method: str = "adam"
@@ -112,28 +112,31 @@ class OptimConfig(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(Checked):
-  """The loss and the rhythm of logs and checkpoints.
+  """The loss, and how often logs and checkpoints are written.
 
   Attributes:
     distortion: `mse` (on the 0..255 scale), or `ms_ssim` (1 - MS-SSIM).
+    precision: `float32`, or `bfloat16` for the transforms.
     lmbda_first: Lagrange weight of level 1 for `mse`.
-    lmbda_last: that of the top level; geometric in between. The paper's double
-      with each of its eight levels, as these do.
-    level_balance: each level's loss counts lmbda ** -level_balance times, in
-      the mean once. At 0 (the paper's) the top level outweighs the others; a
-      model's rate grows by about lmbda ** 0.45, so that at 0.45 a percent of it
-      counts alike at all levels, as BD-rate counts.
+    lmbda_last: Lagrange weight of the top level; geometric in between. Each of
+      the paper's eight levels has twice the weight of the one below, as these.
+    level_balance: weighs the loss of a level by lmbda ** -level_balance; the
+      mean weight is 1. At 0 (the paper's) the top level outweighs the others.
+      Rate grows by about lmbda ** 0.45, so at 0.45 one percent of rate counts
+      the same at all levels, as in BD-rate.
     ms_ssim_lmbda_first: Lagrange weight of level 1 for `ms_ssim`.
-    ms_ssim_lmbda_last: that of the top level. The authors' are not published;
-      these are the commonly used ones.
-    levels_per_image: 0 for all levels in every step (the paper), else how many
-      are drawn.
-    accumulate: gradient accumulation: parts that each device's batch is worked
-      off in; less memory, the same gradient.
-    steps_per_dispatch: steps that the devices run in one call. Calls end at its
-      multiples, so the intervals have to be multiples of it.
-    validate_every: steps from one validation to the next, by real rate on
-      `data.validation`, and at the end of each stage; 0 for none.
+    ms_ssim_lmbda_last: Lagrange weight of the top level. The paper's are not
+      published; these are the commonly used ones.
+    levels_per_image: random levels for each image in a step; 0 takes all levels
+      (the paper's).
+    log_every: steps from one row of the log to the next.
+    checkpoint_every: steps from one checkpoint to the next.
+    accumulate: gradient accumulation: each device computes its batch in this
+      many parts, with less memory and the same gradient.
+    steps_per_dispatch: steps that the devices run in one call. The other
+      intervals have to be multiples of it.
+    validate_every: steps from one validation (by real files of
+      `data.validation`) to the next; 0 for none. Each stage ends with one, too.
   """
 
   distortion: str = "mse"
@@ -184,14 +187,14 @@ class DataConfig(Checked):
   Attributes:
     source: `folder:PATH`, or `tfds:SET[#SPLIT][@DATA_DIR]` of a prepared
       array_record set (NAME, NAME/CONFIG, NAME:VERSION or a builder's folder).
-    batch_size: of all devices of all hosts together.
+    batch_size: images in a step, on all devices of all hosts together.
     crop_size: side of the crops, pixels.
     max_downscale: largest factor of the random downscaling before a crop.
-    cache_mib: decoded images that a process holds in memory, in all; those
-      beyond it are decoded at each use.
-    device_resident: the decoded set lies in the memory of each device, and the
-      crops are cut there; the examples are the same, but for rounding.
-    validation: `folder:PATH` of the images of `train.validate_every`.
+    cache_mib: memory of a process for decoded images, in MiB; the images that
+      do not fit are decoded at each use.
+    device_resident: whether each device holds the decoded set in its memory and
+      cuts the crops there; the examples are the same, but for rounding.
+    validation: `folder:PATH` of the images that validation codes.
   """
 
   source: str = ""
@@ -212,21 +215,22 @@ class ExperimentConfig(Checked):
   Attributes:
     seed: of parameters, crops and noise.
     init_from: workdir, model file or shipped model that the parameters come
-      from; what it has not starts anew. One of base `hyperprior` may be
-      narrower: it goes on inside, by Net2Wider (`train.transfer`).
-    init_parts: which parts come from it. `all`: what it has of the parts that
-      the stages build, as they build them. With the other values these parts
-      are taken and are there from the first stage on, whatever the steps of
-      `stages.quantization` and `stages.selective`: the `transforms` (analysis
-      and synthesis, which all base models share), the `base` model with its
-      densities, `quantized`: the quantizer as well, `selective`: the selector
-      as well. So a run of the stage `decoder` alone has a finished model's
-      selector where this is `selective` (and `model.selective` is true).
-    model: what is built.
-    stages: how long each stage takes, and what trains in it.
+      from; parts that it lacks start anew. A model of base `hyperprior` may be
+      narrower (Net2Wider, `train.transfer`).
+    init_parts: which parts come from it.
+      `all`: every part, when the first stage that builds it begins.
+      `transforms`: analysis and synthesis, which all base models share.
+      `base`: the base model with its densities.
+      `quantized`: these and the quantizer.
+      `selective`: these and the selector, if `model.selective` is true.
+      All but `all` build these parts from the first stage on, even if
+      `stages.quantization` or `stages.selective` has no steps. So with
+      `selective` a run of only the stage `decoder` has the selector.
+    model: the model.
+    stages: steps of each stage, and what trains in it.
     optim: the optimiser.
-    train: loss and rhythm.
-    data: images.
+    train: loss, logs and checkpoints.
+    data: training images.
   """
 
   seed: int = 0
@@ -366,9 +370,8 @@ def differences(old: Any, new: Any, key: str = "") -> list[str]:
 def stage_model(config: ExperimentConfig, stage: str) -> ModelConfig:
   """The model that a stage trains.
 
-  A stage of 0 steps leaves the parts it adds unbuilt, there and in later ones,
-  unless `init_parts` says that they come with the start;
-  `model.selective = False` builds no selector whatever the steps.
+  If a stage has 0 steps, the parts that it adds are built in no stage, unless
+  `init_parts` takes them. `model.selective = False` never builds a selector.
   """
   reached = STAGES[: STAGES.index(stage) + 1]
   taken = () if config.init_parts == "all" else INIT_PARTS[config.init_parts]

@@ -1,4 +1,4 @@
-"""Rate-distortion curves: from rows and tables, and what compares them."""
+"""Rate-distortion curves: read from rows and tables, and compared."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What people use: JPEG, WebP, AVIF and JPEG XL, measured on the same images.
+"""JPEG, WebP, AVIF and JPEG XL, measured on the same images.
 
-All are coded by Pillow; JPEG XL needs the plugin of the extra `report`.
+Pillow codes them all. JPEG XL needs the plugin that `pip install '.[report]'`
+adds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The learned densities of a checkpoint, the same on every machine.
 
-Twins of `nn.likelihoods` in float64, built on `codec.elementary`: their masses
-become tables, and an export must not depend on the libraries under it.
+The same functions as in `nn.likelihoods`, in float64 and by `codec.elementary`.
+Their probabilities become tables, which must not depend on the libraries.
 """
 
 from __future__ import annotations

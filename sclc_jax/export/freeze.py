@@ -1,8 +1,9 @@
 """Makes a frozen model from trained parameters, or from another frozen model.
 
-It holds float parameters (rounded to float16), the integer control path, and
-integer tables of z (and of y where they are the model's own): a pure function
-of the checkpoint, and of the photographs that tables were fitted to.
+A frozen model holds float parameters (rounded to float16), the integer control
+path, and integer tables of z (and of y, if it does not use the Gaussian ones).
+Only the checkpoint decides them, and the photographs that tables were fitted
+to.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A selector for a model that was trained without one, in closed form.
 
-An element whose predicted scale is small beside QV rounds to
-zero, and where the density says so it costs next to nothing: coding it takes
-time alone. So the importance map is fitted to the predicted scales, and the
-curves put the threshold of every level at the same multiple of its QV.
-Training a selector by drawn masks (paper, section 3.1) finds such elements
-too, but disturbs the other parts of the model on the way.
+An element whose predicted scale is small beside QV rounds to zero. If the
+density predicts that well, coding the element costs time but almost no bits. So
+the importance map is fitted to the predicted scales, and the curves put the
+threshold of every level at the same multiple of its QV. Training a selector
+with random masks (paper, section 3.1) selects alike, but disturbs the other
+parts of the model on the way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tables of y that follow the symbols that a model really codes.
 
-Training sees y with noise added, as the density that it assumes. Rounded, it
-has more zeros and more outliers than Gaussians of the predicted scales.
+Training sees y with noise added. Rounded, y has more zeros and more outliers
+than Gaussians of the predicted scales.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""EXIF and XMP: the orientation, and both as they are true after turning.
+"""EXIF and XMP: reads the orientation, and corrects both after turning.
 
-Blocks are changed in place and byte by byte, so that all else in them stays as
-the camera wrote it, what is damaged too.
+Only the bytes that have to change are changed. All others stay as the camera
+wrote them, damaged ones too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Colours that nobody sees, under an alpha of 0, from those that are seen."""
+"""Fills the colours under an alpha of 0 from the visible ones around."""
 
 from __future__ import annotations
 

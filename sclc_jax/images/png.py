@@ -1,8 +1,8 @@
-"""What the chunks of a PNG say that Pillow does not, or refuses to read.
+"""Chunks of a PNG that Pillow does not report, or refuses to read.
 
-Pillow refuses a PNG with more than 1 MiB of text or profile, by a limit that
-is the whole process's. So texts and the profile are read from the file and
-taken out of what Pillow is given.
+Pillow refuses a PNG with more than 1 MiB of text or profile, and only the whole
+process can change that limit. So this file reads texts and the profile, and
+Pillow gets the PNG without them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Colour spaces of three curves and a matrix, in NumPy.
+"""Converts colour spaces of three curves and a matrix to sRGB, in NumPy.
 
-From chromaticities and a gamma, from code points of ITU-T H.273, or from an ICC
-profile; to sRGB.
+A space is given by chromaticities and a gamma, by code points of ITU-T H.273,
+or by an ICC profile.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Base models, the quantizer, the selector and their union."""
+"""Base models, the quantizer, the selector, and the model of all three."""

@@ -1,7 +1,7 @@
-"""The context model: mean and scale from z and from what is decoded already.
+"""The context model: mean and scale from z and from decoded neighbours.
 
-One module for every coding order. An order says which taps of the 5x5
-neighbourhood are read, and which positions are known when.
+One module serves every coding order. An order says which positions are decoded
+first, and which of the 5x5 neighbours are read.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """5x5 stride-2 convolutions in the forms that a backend runs fast.
 
-Down and up are each other's transposes, so each one's gradient is written with
-the other. That matters on XLA:CPU, where the strided convolution is fast but
-the transposed one, and what autodiff makes of either, falls off the fast path
-by a factor of 4 to 20.
+The convolution down and the one up are each other's transposes, so each is the
+gradient of the other. On XLA:CPU the strided convolution is fast, but the
+transposed one and the gradients by autodiff are 4 to 20 times slower. So the
+gradients are written by hand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Differentiable likelihoods: JAX twins of TFC's noisy distributions.
+"""Differentiable likelihoods, as TFC's noisy distributions, in JAX.
 
 Each gives the bits of one element: -log2 of its probability mass under a
 density convolved with U(-1/2, 1/2).

@@ -1,4 +1,4 @@
-"""Differentiable MS-SSIM, the JAX twin of `metrics.ms_ssim`."""
+"""Differentiable MS-SSIM: `metrics.ms_ssim` in JAX."""
 
 from __future__ import annotations
 

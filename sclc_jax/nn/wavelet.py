@@ -1,14 +1,16 @@
 """A starting point for the transforms: cascaded 2x2 Hadamard transforms.
 
-From Xavier noise a transform needs many thousand steps before it beats a
-linear transform codec. Started as one, every step improves on it. Each stage
-splits every channel into its 2x2 Hadamard sub-bands and keeps as many as the
-width allows, the most energetic first under a separable AR(1) image model:
-colour planes of energies 1, 0.06 and 0.02, and correlations 0.85, 0.95 and 0.95
-of neighbours. Which bands are kept matters long after: what the 320 channels of
-16x16 pixels cannot hold is a mean squared error of 9.6 on 12 photographs here
-(KLT 6.6), and was 29.6 with 0.95 for all planes, which gave chroma 128 of them;
-a model so started still lost 27.0 after 6 hours (experiments/bench/floor.py).
+A transform that starts from Xavier noise needs many thousand steps to beat a
+linear transform codec. This start is such a codec, and training improves on it.
+Each stage splits every channel into its 2x2 Hadamard sub-bands and keeps as
+many as the width allows, those of most energy first. The energies follow a
+separable AR(1) image model: colour planes of energies 1, 0.06 and 0.02, whose
+neighbours have correlations of 0.85, 0.95 and 0.95.
+
+Training hardly repairs a bad choice of bands. The bands that 320 channels
+cannot hold are a mean squared error of 9.6 on 12 photographs (a KLT: 6.6). With
+a correlation of 0.95 for all planes it was 29.6, and still 27.0 after 6 hours
+of training (experiments/bench/floor.py).
 """
 
 from __future__ import annotations

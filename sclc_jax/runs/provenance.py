@@ -1,6 +1,6 @@
-"""What trained a model, run by run: a pure function of the checkpoint.
+"""What trained a model, run by run, as the checkpoint tells it.
 
-Neither time nor host nor a path enters it; of a path the last part stays.
+It has no time and no host, and of a path only the last part.
 """
 
 from __future__ import annotations

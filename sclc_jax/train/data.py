@@ -1,9 +1,9 @@
 """Training images by number: random access, global shuffle, random crops.
 
-A source is a sequence of images: a folder, a tfds set, or a list. What an
-example number shows (image, scale, square, flip) is a pure function of (seed,
-number). So a run can start at any step, in the middle of an epoch too, and
-hosts can share a global batch, with no saved state and no word exchanged.
+A source is a sequence of images: a folder, a tfds set, or a list. The seed and
+the number of an example decide its image, scale, square and flip. So a run can
+start at any step, even in the middle of an epoch, and hosts can share a global
+batch, without saved state and without messages.
 """
 
 from __future__ import annotations

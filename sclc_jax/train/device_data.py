@@ -1,8 +1,8 @@
 """A training set in device memory, cropped inside the jitted step.
 
-The host draws only where the examples lie, by the same function as for crops
-that it cuts itself, so both ways train on the same examples: the resampling
-here is Pillow's, to within one step of 255.
+The host only draws the positions of the crops, by the same function as for
+crops that it cuts itself. So both ways train on the same examples. The
+resampling differs from Pillow's by one step of 255 at most.
 """
 
 from __future__ import annotations

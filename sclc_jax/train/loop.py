@@ -1,7 +1,7 @@
 """One loop for all stages: steps, reports, checkpoints, and how a run ends.
 
-A stage is data: what is built, what trains, which levels, how many steps. A
-resumed run continues as an unbroken one would have.
+A stage is data: the parts that are built, the parts that train, the levels, the
+number of steps. A resumed run continues as an unbroken one would have.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner.
 
-Vyas et al. 2024, arXiv 2409.11321; optax has none. A kernel is taken as
-[taps, I, O]. Along each axis, unless it is too long, the mean of the gradient's
-outer products is kept, and a slowly turning basis of its eigenvectors, in which
-Adam scales the step.
+Vyas et al. 2024, arXiv 2409.11321; optax has none. A kernel is read as
+[taps, I, O]. Along each axis that is not too long, SOAP keeps the mean of the
+gradient's outer products and a basis of its eigenvectors, renewed now and then.
+Adam scales the step in that basis.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The stretches of steps that a training run consists of."""
+"""The stages of a training run, as intervals of its steps."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One training step: the state of a stage, and how a batch changes it.
 
-A batch's way: loss of each level and its gradient (`loss`), the average over
-devices, the update (`optim`), the average of the parameters. All that is random
-derives from (seed, step, example).
+In order: the loss of each level and its gradient (`loss`), the average over
+devices, the update (`optim`), the average of the parameters. All random numbers
+follow from the seed, the step and the example.
 """
 
 from __future__ import annotations

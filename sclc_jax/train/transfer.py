@@ -1,11 +1,10 @@
-"""The parameters that a model starts from, where another's are known.
+"""Starts a model from the parameters of another one.
 
-A wide model takes a narrower one's by Net2Wider (Chen et al. 2016, arXiv
-1511.05641): the narrow model goes on inside the wide one. What is added reads
-all, but nothing that was there reads what is added, until training finds a use
-for it: at the start the images are the narrow model's, and the channels that
-are added to y and z cost a little rate. The paper's new channels are copies;
-these are the next bands of the wavelet start.
+A wide model can start from a narrower one by Net2Wider (Chen et al. 2016, arXiv
+1511.05641). New channels read all channels, but old channels do not read new
+ones until training changes that. So at the start the images are the narrow
+model's, and the new channels of y and z cost a little rate. The paper's new
+channels are copies; these are the next bands of the wavelet start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Probability tables of the range coder: int32, built once, never at decode.
+"""Probability tables of the range coder, int32; decoding never builds them.
 
 The Gaussian tables are the same for every model; they were built by
 tensorflow-compression (`python -m sclc_jax.codec.entropy.tables`) and are

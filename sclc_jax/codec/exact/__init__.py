@@ -1,1 +1,1 @@
-"""What decides how bits are read, in integers."""
+"""The control path: it decides how bits are read, in integers."""

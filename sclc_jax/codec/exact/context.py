@@ -1,9 +1,10 @@
 """The context model in integers, and the order in which positions are coded.
 
-Encoder and decoder both walk through the groups of an order: inside a group no
-position depends on another, so each is a few products of small matrices. They
-are products of int16, summed as int32 over blocks that export has proven to
-fit, then as int64: exact, whatever the order of sums or the machine.
+Encoder and decoder go through the groups of an order. Inside a group no
+position depends on another, so a group takes a few products of small matrices.
+These multiply int16 and sum as int32 over blocks, which export checks to fit,
+then as int64. So the result is exact, on every machine and in every order of
+sums.
 
     order         groups of positions, each in raster order
     context       along wavefronts: column + 3 * row = 0, 1, 2, ...

@@ -1,11 +1,10 @@
 """The control path: z_hat to mask and table index, exact on every machine.
 
 Encoder and decoder must agree bit for bit on which elements are written and
-with which table. So everything here is integers: int64, or float64 that
-carries integers below 2**53, where sums do not depend on their order.
-Weights are quantised once, at export. What would need a power, a logarithm or
-a division is stored as a threshold or a reciprocal for each of the 64ths of a
-quality level.
+with which table. So this file computes with integers only: int64, or float64
+that holds integers below 2**53, whose sums do not depend on their order. Export
+quantises the weights once. It also stores thresholds and reciprocals for each
+1/64 of a quality level, so that no power, logarithm or division is needed.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""From what the analysis gives to symbols."""
+"""From latents to symbols, and back."""

@@ -1,4 +1,4 @@
-"""What the analysis gives, and what a file decodes to."""
+"""Two records: an analysed image, and the symbols that a file decodes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a file to y_hat, with every check that precedes an allocation."""
+"""From a file to y_hat; checks the header before it allocates memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From y and z to a file: what the control path makes of them, and symbols."""
+"""From y and z to a file: the control path, the symbols, their bytes."""
 
 from __future__ import annotations
 

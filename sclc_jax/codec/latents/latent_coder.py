@@ -1,9 +1,9 @@
 """y to bytes and back, the same way for every base model.
 
-Positions are coded group by group: without a context model in raster order, a
-few at a time to bound the memory, else in the groups of its order. Inside a
-group elements follow in raster order (row, column, channel fastest), and only
-selected ones are coded.
+Positions are coded group by group. The context model's order defines the
+groups; without one they are a few positions each in raster order, to bound the
+memory. Inside a group, the selected elements are coded in raster order (row,
+column, channel fastest).
 """
 
 from __future__ import annotations

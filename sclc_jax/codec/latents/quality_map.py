@@ -1,8 +1,9 @@
-"""Where quality matters: a coarse grid of qualities, and its few bytes.
+"""Quality maps: a coarse grid of qualities, and its few bytes.
 
-One value for each 64x64 pixels, the grid of z, in 16 steps from the lowest to
-the highest quality. Coded as the residual of the median edge predictor (MED,
-Weinberger et al. 2000, LOCO-I) with the Gaussian table that serves it best.
+The grid is that of z: one value for each 64x64 pixels, in 16 steps from the
+lowest to the highest quality. A value is coded as its difference from the
+median edge predictor (MED, Weinberger et al. 2000, LOCO-I), with the Gaussian
+table that gives the fewest bytes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""RDOQ: the integer that stands for a value is chosen by its rate, too.
+"""RDOQ, rate-distortion optimised quantisation: rounding that saves bits.
 
-The paper rounds to the nearest. A value between two integers costs less as the
-smaller one, most of all as 0, and between the middle and a little above it the
-bits saved are worth the error: what video encoders call rate-distortion
-optimised quantisation. Only the encoder decides; a decoder takes either.
-`VariableRate` does the same where it trains on rounded latents.
+The paper rounds to the nearest integer. Of the two integers next to a value,
+the smaller one costs fewer bits, most of all if it is 0. For a value a little
+above the middle, these bits are worth the larger error. Only the encoder
+decides; a decoder reads either. `VariableRate` does the same where it trains on
+rounded latents.
 """
 
 from __future__ import annotations

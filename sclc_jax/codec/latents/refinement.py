@@ -2,16 +2,16 @@
 
 The analysis gives a good y at once, but not the best one for a photo and a
 quality (Campos et al. 2019, arXiv 1906.01223; Yang et al. 2020, 2006.04240,
-who follow gradients through a relaxed rounding). Here
+who follow gradients through a relaxed rounding). It is improved in two steps:
 
-1. y moves against what analysis and synthesis, one after the other, make of
-   it: y + (analysis(x) - analysis(synthesis(y))) / 2. The high rates gain most.
+1. y is corrected by what the synthesis loses:
+   y + (analysis(x) - analysis(synthesis(y))) / 2. The high rates gain most.
 2. Passes over the symbols follow. Each takes the gradient of the squared error
-   at what is coded, predicts for every symbol what one more or one less would
-   bring in lmbda * error + bits, and makes a random part of the changes that
-   pay: a part, since a prediction holds while the neighbours stay.
+   and predicts, for every symbol, how one more or one less changes
+   lmbda * error + bits. It makes a random part of the changes that pay, because
+   a prediction holds only while the neighbours stay.
 
-Only the encoder refines. A decoder reads what it always reads, at its speed.
+Only the encoder refines. Decoding stays the same, and as fast.
 """
 
 from __future__ import annotations

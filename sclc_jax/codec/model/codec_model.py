@@ -1,4 +1,4 @@
-"""A frozen model: what coding uses, its arrays, and the name files give it."""
+"""A frozen model: the arrays that coding uses, and their fingerprint."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The .sclcm file, which holds a frozen model.
 
-The arrays of a model, its config and its fingerprint; or those arrays that a
-shipped model, the parent, has otherwise (docs/format.md).
+It has the arrays of a model, its config and its fingerprint. If it names a
+parent, a shipped model, it has only the arrays that differ (docs/format.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Named arrays and what describes them in one file, in safetensors.
+"""Named arrays and their description in one safetensors file.
 
-Each array lies there as bytes, DEFLATE over its byte planes, tables as
-differences from one of their rows to the next (docs/format.md).
+DEFLATE packs the byte planes of each array. Tables are stored as differences
+between neighbouring rows (docs/format.md).
 """
 
 from __future__ import annotations

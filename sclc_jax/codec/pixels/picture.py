@@ -1,4 +1,4 @@
-"""Pictures of any size and kind, and the whole grids that transforms take."""
+"""Pads pictures of any size for the transforms, and splits off alpha."""
 
 from __future__ import annotations
 

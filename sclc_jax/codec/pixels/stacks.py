@@ -1,4 +1,4 @@
-"""Many images at once: an accelerator takes those of one size together."""
+"""Many images at once: images of one size share a call on an accelerator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transforms on pictures of any size: in tiles, or some in one call."""
+"""The transforms on pictures of any size: in tiles, or several in one call."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a file may carry beside the picture: alpha and metadata, both exact.
+"""Sections that a file may have beside the picture: alpha and metadata.
 
-Deflate (zlib) codes them. A reader knows the size of alpha from the header and
-bounds the metadata, so hostile sections cannot expand without limit.
+Both are lossless, by deflate (zlib). The header gives the size of alpha, and
+metadata has a limit, so hostile sections cannot expand without bound.
 """
 
 from __future__ import annotations
