@@ -21,12 +21,13 @@ import tqdm
 
 from sclc_jax.cpus import cpu_count
 from sclc_jax.images import find_images, load_rgb, load_size
+from sclc_jax.train.damaged import Readable
 
 _MAX_EXAMPLES = 2**52
-_TRIES = 100  # images in a row that may be too small
+_TRIES = 100  # images in a row that may be unusable
 
 
-def open_images(source: str, crop_size: int, cache_mib: int) -> Sequence:
+def open_images(source: str, crop_size: int, cache_mib: int) -> Readable:
   """The images of `data.source`, decoded when they are asked for.
 
   Args:
@@ -35,15 +36,17 @@ def open_images(source: str, crop_size: int, cache_mib: int) -> Sequence:
     cache_mib: decoded images that are held in memory, in all.
 
   Returns:
-    A sequence of uint8 [H, W, 3] images, safe for several threads.
+    A sequence of uint8 [H, W, 3] images, safe for several threads; those that
+    are damaged are empty.
   """
   kind, _, path = source.partition(":")
   if kind == "folder" and path:
-    return Cache(open_folder(path, crop_size), cache_mib)
+    folder = open_folder(path, crop_size)
+    return Readable(Cache(folder, cache_mib), folder.suspects)
   if kind == "tfds" and path:
     from sclc_jax.train.tfds_images import open_tfds
 
-    return Cache(open_tfds(path), cache_mib)
+    return Readable(Cache(open_tfds(path), cache_mib))
   raise ValueError(
     f"data.source is {source!r}; give --config.data.source=folder:PATH of your "
     "photographs, or tfds:SET."
@@ -56,10 +59,17 @@ def threads() -> int:
 
 
 class Folder(Sequence):
-  """Images in files, decoded at each access."""
+  """Images in files, decoded at each access.
 
-  def __init__(self, files: Sequence[pathlib.Path]):
+  Attributes:
+    suspects: indices of those whose headers cannot be read.
+  """
+
+  def __init__(
+    self, files: Sequence[pathlib.Path], suspects: Sequence[int] = ()
+  ):
     self._files = list(files)
+    self.suspects = suspects
 
   def __len__(self) -> int:
     return len(self._files)
@@ -73,7 +83,8 @@ def open_folder(path: str | os.PathLike, crop_size: int) -> Folder:
 
   Args:
     path: folder; files that the codec reads count, by their suffixes.
-    crop_size: images with a shorter side below it are left out.
+    crop_size: images with a shorter side below it are left out; those whose
+      headers cannot be read are not.
 
   Returns:
     A sequence of uint8 [H, W, 3] images. Only headers have been read.
@@ -85,16 +96,37 @@ def open_folder(path: str | os.PathLike, crop_size: int) -> Folder:
       "give folder:PATH of a folder with photographs."
     )
   files = find_images(root)
+
+  def shorter_side(file: pathlib.Path) -> int | ValueError:
+    try:
+      return min(load_size(file))
+    except ValueError as error:
+      return error
+
   with concurrent.futures.ThreadPoolExecutor(threads()) as pool:
-    sizes = list(pool.map(load_size, files))
-  large = [f for f, size in zip(files, sizes) if min(size) >= crop_size]
-  if not large:
+    sides = list(pool.map(shorter_side, files))
+  errors = [side for side in sides if isinstance(side, ValueError)]
+  if errors and len(errors) == len(files):
+    raise ValueError(
+      f"none of the {len(files)} images in {path} can be read; the first: "
+      f"{errors[0]}"
+    )
+  # What is damaged keeps its number, as it would if that were seen later.
+  kept = [
+    (file, side)
+    for file, side in zip(files, sides)
+    if isinstance(side, ValueError) or side >= crop_size
+  ]
+  if len(kept) == len(errors):
     raise ValueError(
       f"{path} has no image of at least {crop_size} pixels a side "
       f"({len(files)} images found); lower data.crop_size or give another "
       "folder."
     )
-  return Folder(large)
+  suspects = [
+    i for i, (_, side) in enumerate(kept) if isinstance(side, ValueError)
+  ]
+  return Folder([file for file, _ in kept], suspects)
 
 
 class Cache(Sequence):
@@ -197,7 +229,8 @@ def make_batches(
   """Batches from `start_step` on, made ahead by several threads.
 
   Each epoch visits every image once, in an order drawn from (seed, epoch). An
-  image that is smaller than the crop is replaced by the one after it.
+  image that is smaller than the crop, as the empty ones of `damaged.Readable`
+  are, is replaced by the one after it.
 
   Args:
     images: uint8 [H, W, 3] each.
@@ -228,8 +261,8 @@ def make_batches(
       if min(image.shape[:2]) >= crop_size:
         return chosen, image
     raise ValueError(
-      f"{i + 1} images in a row are smaller than {crop_size} pixels a side; "
-      "lower data.crop_size or give another set."
+      f"{i + 1} images in a row are damaged or smaller than {crop_size} pixels "
+      "a side; lower data.crop_size or give another set."
     )
 
   def example(number: int, index: int) -> np.ndarray:

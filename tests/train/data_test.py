@@ -13,7 +13,13 @@ import skimage.data
 from PIL import Image
 
 from sclc_jax.train import device_data
-from sclc_jax.train.data import Cache, decode_all, make_batches, open_images
+from sclc_jax.train.data import (
+  Cache,
+  decode_all,
+  make_batches,
+  open_folder,
+  open_images,
+)
 from sclc_jax.train.tfds_images import open_tfds, write_tfds
 
 _SHAPES = ((90, 130), (120, 70), (64, 64), (200, 150), (77, 141))
@@ -125,7 +131,7 @@ def test_images_smaller_than_the_crop_are_replaced_or_refused(images):
   actual = np.ravel(_take(make_batches(small, finish=_index, **_KW), 10))
   counts = np.bincount(actual, minlength=5)
   assert list(counts) == [0, 16, 8, 8, 8]
-  with pytest.raises(ValueError, match="smaller than 64"):
+  with pytest.raises(ValueError, match="damaged or smaller than 64"):
     next(make_batches([images[0][:63]] * 3, **_KW))
 
 
@@ -135,6 +141,60 @@ def test_a_damaged_record_is_named(tmp_path, images):
     next(make_batches(open_tfds(str(tmp_path / "set")), **_KW))
 
 
+def _damaged_folder(tmp_path, images, whole):
+  """Photographs of which all but some end early, the first in its header."""
+  folder = tmp_path / "damaged"
+  folder.mkdir()
+  for i, image in enumerate(images):
+    data = _png(image)
+    end = None if i in whole else len(data) // 2 if i else 20
+    (folder / f"{i}.png").write_bytes(data[:end])
+  return open_images(f"folder:{folder}", 64, 0)
+
+
+def test_damaged_photos_are_named_and_the_next_one_is_taken(
+  tmp_path, images, capsys
+):
+  opened = _damaged_folder(tmp_path, images, whole=(1, 3))
+  assert "/0.png" in capsys.readouterr().err  # its header shows it at once
+  instead = np.array([1, 1, 3, 3, 1])
+  wanted = np.ravel(_take(make_batches(images, finish=_index, **_KW), 10))
+  for start in (0, 3):  # neither the start nor what was seen before matters
+    batches = make_batches(opened, finish=_index, start_step=start, **_KW)
+    actual = np.ravel(_take(batches, 10 - start))
+    np.testing.assert_array_equal(
+      actual, instead[wanted[len(wanted) * start // 10 :]]
+    )
+  named = capsys.readouterr().err
+  assert named.count("the next one is taken instead") == 2
+  assert "/2.png" in named and "/4.png" in named
+  opened.tell()
+  assert capsys.readouterr().err == ""  # all have been named
+
+
+def test_three_damaged_photos_are_named_and_all_are_counted(
+  tmp_path, images, capsys
+):
+  opened = _damaged_folder(tmp_path, images, whole=(1,))
+  assert len(decode_all(opened)) == 5
+  next(make_batches(opened, **_KW))
+  opened.tell()
+  text = capsys.readouterr().err
+  assert text.count("the next one is taken instead") == 3
+  assert "skipped 4 of 5 training images in all" in text
+
+
+def test_a_set_of_damaged_photos_alone_is_refused(tmp_path, images):
+  opened = _damaged_folder(tmp_path, images[1:] + images[:1], whole=())
+  with pytest.raises(ValueError, match="5 images in a row are damaged or"):
+    next(make_batches(opened, **_KW))
+  (tmp_path / "damaged" / "0.png").write_bytes(b"")
+  for path in (tmp_path / "damaged").glob("[1-4].png"):
+    path.unlink()
+  with pytest.raises(ValueError, match="none of the 1 images in .*0.png"):
+    open_images(f"folder:{tmp_path / 'damaged'}", 64, 0)
+
+
 def test_a_photo_beyond_the_limit_is_named(tmp_path):
   data = _png(np.zeros((64, 64, 3), np.uint8))
   size = struct.pack(">II", 10**5, 10**5)
@@ -142,7 +202,7 @@ def test_a_photo_beyond_the_limit_is_named(tmp_path):
   check = struct.pack(">I", zlib.crc32(header))
   (tmp_path / "a.png").write_bytes(data[:12] + header + check + data[33:])
   with pytest.raises(ValueError, match="a.png.*100000x100000"):
-    open_images(f"folder:{tmp_path}", 64, 0)[0]
+    open_folder(tmp_path, 64)[0]
 
 
 def test_training_reads_what_the_codec_reads(tmp_path, images):
