@@ -49,8 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     pass
   except SystemExit as error:  # wrong usage, or --help
     code, usage = error.code, error
-  except KeyboardInterrupt:
-    streams.tell_error(f"sclc {args.command}: interrupted")
+  except KeyboardInterrupt as stop:
+    text = str(stop) or "interrupted"  # a training run says where it stopped
+    streams.tell_error(f"sclc {args.command}: {text}")
     code = 130
   except BrokenPipeError:  # as in `sclc models | head`
     code = 141

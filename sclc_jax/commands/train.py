@@ -49,6 +49,11 @@ def _register_train(add: Add) -> None:
   )  # fmt: skip
   train.add_argument("--stop-at", type=int, help="save and end at this step")
   train.add_argument(
+    "--step", type=int,
+    help="resume from the checkpoint of this step, and set aside later ones; "
+    "the latest if unset",
+  )  # fmt: skip
+  train.add_argument(
     "--distributed", action="store_true",
     help="join the cluster that JAX finds (TPU pod, Slurm)",
   )  # fmt: skip
@@ -166,15 +171,18 @@ def _check_train(args) -> None:
 def _train(args) -> None:
   from sclc_jax.runs import experiment
   from sclc_jax.train import parallel
+  from sclc_jax.train.stages import ending
 
   if joins_cluster(args):
     parallel.initialize(args.coordinator, args.processes, args.process)
     if args.device:
       check_device(args.device)
   step = experiment.run(
-    args.experiment, args.workdir, stop_at=args.stop_at, quiet=args.quiet
-  )
-  print(f"step {step}, {args.workdir}")
+    args.experiment, args.workdir, stop_at=args.stop_at, from_step=args.step,
+    quiet=args.quiet,
+  )  # fmt: skip
+  text = ending(args.experiment, step, args.stop_at, args.step)
+  print(f"{text}, {args.workdir}")
 
 
 def _check_export(args) -> None:

@@ -355,16 +355,22 @@ def from_config_dict(config) -> ExperimentConfig:
   return from_dict(config.to_dict())
 
 
-def differences(old: Any, new: Any, key: str = "") -> list[str]:
-  """Where two configs differ: `KEY OLD instead of NEW` each."""
+def changes(old: Any, new: Any, key: str = "") -> dict[str, tuple[Any, Any]]:
+  """Where two configs differ: (old value, new value) by key."""
   if not dataclasses.is_dataclass(old):
-    return [] if old == new else [f"{key} {old} instead of {new}"]
-  lines = []
+    return {} if old == new else {key: (old, new)}
+  changed = {}
   for field in dataclasses.fields(old):
     name = f"{key}.{field.name}" if key else field.name
     pair = (getattr(each, field.name) for each in (old, new))
-    lines += differences(*pair, name)
-  return lines
+    changed |= changes(*pair, name)
+  return changed
+
+
+def differences(old: Any, new: Any) -> list[str]:
+  """Where two configs differ: `KEY OLD instead of NEW` each."""
+  changed = changes(old, new).items()
+  return [f"{key} {was} instead of {is_}" for key, (was, is_) in changed]
 
 
 def stage_model(config: ExperimentConfig, stage: str) -> ModelConfig:

@@ -78,9 +78,10 @@ def run(
   workdir: str | os.PathLike,
   *,
   stop_at: int | None = None,
+  from_step: int | None = None,
   quiet: bool = False,
 ) -> int:
-  """Trains, or resumes, an experiment; returns the step reached."""
+  """Trains, or resumes, an experiment; arguments as of `loop.train`."""
   from sclc_jax.runs import provenance
   from sclc_jax.train.loop import train
 
@@ -89,22 +90,50 @@ def run(
 
   validator = make_validator(config)
   batches, resident, images = open_data(config)
-  return train(
-    config, workdir, batches, stop_at=stop_at, initial_params=params,
-    resident=resident, validator=validator, quiet=quiet,
-    about=lambda: provenance.facts(config, images),
-  )  # fmt: skip
+  try:
+    return train(
+      config, workdir, batches, stop_at=stop_at, from_step=from_step,
+      initial_params=params, resident=resident, validator=validator,
+      pictures=make_pictures(config, images), quiet=quiet,
+      about=lambda: provenance.facts(config, len(images)),
+    )  # fmt: skip
+  finally:
+    if not isinstance(sys.exc_info()[1], ValueError):
+      images.tell()
+
+
+def make_pictures(config: ExperimentConfig, images: Sequence):
+  """What TensorBoard shows: of `data.validation`, else of the training set.
+
+  Args:
+    config: of the experiment.
+    images: of the training set.
+
+  Returns:
+    What `loop.train` takes as its pictures.
+  """
+  from sclc_jax.images import find_images, load_rgb
+  from sclc_jax.train.pictures import Pictures
+
+  folder = config.data.validation.partition(":")[2]
+
+  def first_images():
+    if config.train.validate_every:
+      yield from map(load_rgb, find_images(folder))
+    yield from images
+
+  return Pictures(first_images)
 
 
 def open_data(config: ExperimentConfig):
-  """(batches, resident, number of images), as `loop.train` takes them."""
+  """(batches, resident, the images), as `loop.train` takes the first two."""
   from sclc_jax.train import device_data, parallel
   from sclc_jax.train.data import decode_all, make_batches, open_images
   from sclc_jax.train.step import Resident
 
   data = config.data
   cache_mib = 0 if data.device_resident else data.cache_mib
-  images = open_images(data.source, data.crop_size, cache_mib)
+  opened = images = open_images(data.source, data.crop_size, cache_mib)
   finish = resident = None
   if data.device_resident:
     decoded = decode_all(images)
@@ -131,7 +160,7 @@ def open_data(config: ExperimentConfig):
       finish=finish,
     )
 
-  return batches, resident, len(images)
+  return batches, resident, opened
 
 
 def make_validator(config: ExperimentConfig):

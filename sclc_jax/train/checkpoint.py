@@ -1,11 +1,21 @@
-"""Checkpoints by orbax: the one place that knows its API."""
+"""Checkpoints by orbax: the one place that knows its API and its files."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import logging
 import pathlib
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import orbax.checkpoint as ocp
+
+from sclc_jax.train import parallel
+
+_UNFINISHED = ".orbax-checkpoint-tmp"  # in the name of a save under way
 
 
 class Checkpoints:
@@ -15,12 +25,13 @@ class Checkpoints:
   """
 
   def __init__(self, folder: str | pathlib.Path, max_to_keep: int = 3):
+    self.folder = pathlib.Path(folder).absolute()
+    self._whole: set[int] = set()  # steps that have been read once
     options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep, create=True)
-    self._manager = ocp.CheckpointManager(
-      pathlib.Path(folder).absolute(),
-      options=options,
-      item_names=("state", "meta"),
-    )
+    with _without_warnings():
+      self._manager = ocp.CheckpointManager(
+        self.folder, options=options, item_names=("state", "meta")
+      )
 
   def latest_step(self) -> int | None:
     """The newest step, None in an empty folder."""
@@ -29,6 +40,27 @@ class Checkpoints:
   def all_steps(self) -> list[int]:
     """Every step that is kept."""
     return sorted(self._manager.all_steps())
+
+  def choose(self, step: int | None) -> int | None:
+    """A step that is kept: the one asked for, or the newest one.
+
+    Returns:
+      None where the newest is asked for and the folder is empty.
+
+    Raises:
+      ValueError: there is no such step, or a file of it is missing or cut off.
+    """
+    steps = self.all_steps()
+    if step is None:
+      step = self.latest_step()
+    elif step not in steps:
+      raise ValueError(
+        f"{self.folder} has no checkpoint of step {step}; it has "
+        f"{', '.join(map(str, steps)) or 'none'}."
+      )
+    if step is not None:
+      self._check(step)
+    return step
 
   def save(self, step: int, state: Any, meta: dict) -> None:
     """Saves in the background; a step that exists is left as it is."""
@@ -43,24 +75,122 @@ class Checkpoints:
 
   def restore(self, step: int, target: Any) -> tuple[Any, dict]:
     """(state, meta) of a step; `target` is that of `jax.eval_shape`."""
-    restored = self._manager.restore(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
-      ),
+    restored = self._restore(
+      step, state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
     )
     return restored["state"], restored["meta"]
 
   def meta(self, step: int) -> dict:
     """The JSON dict of a step."""
-    restored = self._manager.restore(
-      step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
-    )
-    return restored["meta"]
+    return self._restore(step, meta=ocp.args.JsonRestore())["meta"]
+
+  def remove_unfinished(self) -> list[str]:
+    """Removes what saves have left that were cut off; returns the names.
+
+    Only for the run that saves to the folder: another's save may be under way.
+    """
+    paths = sorted(self.folder.glob(f"*{_UNFINISHED}*"))
+    if parallel.is_first_process():
+      for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+    return [path.name for path in paths]
+
+  def set_aside(self, after: int) -> list[int]:
+    """Moves the steps after one to the folder `set_aside` beside this one.
+
+    All processes of a run call this.
+
+    Returns:
+      The steps.
+    """
+    steps = [step for step in self.all_steps() if step > after]
+    if not steps:
+      return []
+    aside = self.folder.parent / "set_aside" / self.folder.name
+    _wait_for_all()  # until all have listed the steps
+    if parallel.is_first_process():
+      aside.mkdir(parents=True, exist_ok=True)
+      for step in steps:
+        shutil.rmtree(aside / str(step), ignore_errors=True)
+        (self.folder / str(step)).rename(aside / str(step))
+    _wait_for_all()
+    self._whole -= set(steps)
+    self._manager.reload()
+    return steps
 
   def close(self) -> None:
     """Waits, then releases the folder."""
     self._manager.close()
+
+  def _restore(self, step: int, **items) -> Any:
+    self._check(step)
+    try:
+      with _without_warnings():
+        return self._manager.restore(step, args=ocp.args.Composite(**items))
+    except Exception as error:  # orbax has no class of its own for these
+      reason = " ".join(str(error).split())[:120]
+      raise ValueError(
+        f"{self.folder / str(step)} cannot be restored ({reason}): it is "
+        "damaged, or another version of this package has written it; "
+        f"{self._other_steps(step)}"
+      ) from None
+
+  def _check(self, step: int) -> None:
+    """Refuses a step that is not whole.
+
+    It reads every byte first, as the errors of orbax are of hundreds of lines,
+    some of them printed by other threads.
+    """
+    if step in self._whole:
+      return
+    if not self._is_whole(step):
+      raise ValueError(
+        f"{self.folder / str(step)} is incomplete; {self._other_steps(step)}"
+      )
+    self._whole.add(step)
+
+  def _other_steps(self, step: int) -> str:
+    """What can be taken instead of a step, as a sentence."""
+    others = (s for s in reversed(self.all_steps()) if s != step)
+    last = next((s for s in others if self._is_whole(s)), None)
+    if last is None:
+      return "no other checkpoint is whole: start anew with an empty --workdir."
+    return f"the last whole checkpoint is step {last}: --step {last} takes it."
+
+  def _is_whole(self, step: int) -> bool:
+    import tensorstore
+
+    folder = self.folder / str(step)
+    files = {"driver": "file", "path": f"{folder / 'state'}/"}
+    try:
+      for part in ("meta/metadata", "state/_METADATA"):
+        json.loads((folder / part).read_text())
+      store = tensorstore.KvStore.open({"driver": "ocdbt", "base": files})
+      store = store.result()
+      keys = store.list().result()
+      # Nothing is stored empty: that is what a missing file reads as.
+      values = (store.read(key).result().value for key in keys)
+      return bool(keys) and all(map(len, values))
+    except PermissionError:
+      raise
+    except (OSError, ValueError):
+      return False
+
+
+def _wait_for_all() -> None:
+  parallel.from_first_process(np.zeros(()))
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+  """Keeps back orbax's remarks on files that it can do without."""
+  logger = logging.getLogger("absl")
+  level = logger.level
+  logger.setLevel(logging.CRITICAL)
+  try:
+    yield
+  finally:
+    logger.setLevel(level)
 
 
 def open_checkpoint(
@@ -74,7 +204,7 @@ def open_checkpoint(
     best: the one that validated best instead.
 
   Raises:
-    ValueError: there is no such checkpoint.
+    ValueError: there is no such checkpoint, or it is not whole.
   """
   folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
   if not folder.is_dir():
@@ -83,10 +213,9 @@ def open_checkpoint(
       + (" of a run with train.validate_every set." if best else ".")
     )
   checkpoints = Checkpoints(folder)
-  step = checkpoints.latest_step() if step is None else step
-  if step is None or step not in checkpoints.all_steps():
+  chosen = checkpoints.choose(step)
+  if chosen is None:
     raise ValueError(
-      f"{workdir} has no checkpoint of step {step}; it has "
-      f"{checkpoints.all_steps()}."
+      f"{folder} holds no checkpoint; train until the first one is saved."
     )
-  return checkpoints, step
+  return checkpoints, chosen

@@ -12,24 +12,26 @@ from sclc_jax.config import ExperimentConfig
 from sclc_jax.metrics import psnr_of_mse
 
 _SUMMED = ("mse", "bpp", "ms_ssim", "selected")
+SPEED = ("images_per_s", "step_ms", "data_wait")
 VALIDATION = ("step", "stage", "quality", "bytes", "bpp", "psnr_db", "score")
 
 
-def summarise(sums: dict[str, np.ndarray]) -> dict[str, float]:
+def summarise(sums: dict[str, np.ndarray]) -> dict[str, float | None]:
   """Per-level sums of the loss to columns `bpp_1`, `psnr_db_1`, ...
 
-  Levels that no example had are nan. PSNR is that of the mean MSE; `ms_ssim_1`
+  Levels that no example had are None. PSNR is that of the mean MSE; `ms_ssim_1`
   is there where the sums have it.
   """
   count = np.asarray(sums["count"], np.float64)
-  row: dict[str, float] = {}
+  row: dict[str, float | None] = {}
   for level, n in enumerate(count):
     mean = {
-      key: float(sums[key][level]) / n if n else float("nan")
+      key: float(sums[key][level]) / n if n else None
       for key in _SUMMED
       if key in sums
     }
-    mean["psnr_db"] = float(psnr_of_mse(mean.pop("mse")))
+    mse = mean.pop("mse")
+    mean["psnr_db"] = None if mse is None else float(psnr_of_mse(mse))
     for key in ("bpp", "psnr_db", "ms_ssim", "selected"):
       if key in mean:
         row[f"{key}_{level + 1}"] = mean[key]
@@ -39,8 +41,9 @@ def summarise(sums: dict[str, np.ndarray]) -> dict[str, float]:
 class _Table:
   """A CSV file with a column `step`, appended to.
 
-  Rows beyond the step that a run starts from are dropped first, so that the
-  file of a resumed run equals an unbroken one's.
+  Rows beyond the step that a run starts from are dropped first, and one that
+  was cut off, so that the steps of a resumed run's file are an unbroken one's.
+  Cells of columns that an earlier version did not have are empty.
   """
 
   def __init__(self, path: pathlib.Path, columns: Sequence[str], start: int):
@@ -48,9 +51,9 @@ class _Table:
     kept = []
     if path.exists():
       with path.open(newline="") as file:
-        kept = [r for r in csv.DictReader(file) if int(r["step"]) <= start]
+        kept = [r for r in csv.DictReader(file) if _is_up_to(r, start)]
     with path.open("w", newline="") as file:
-      writer = csv.DictWriter(file, columns)
+      writer = csv.DictWriter(file, columns, extrasaction="ignore")
       writer.writeheader()
       writer.writerows(kept)
 
@@ -64,8 +67,18 @@ class _Table:
       )
 
 
+def _is_up_to(row: dict, step: int) -> bool:
+  """Whether a row is complete and of a step up to this one."""
+  whole = None not in row.values() and str(row.get("step")).isdigit()
+  return whole and int(row["step"]) <= step
+
+
 class TrainingLog:
-  """DIR/log.csv, DIR/validation.csv where there is one, DIR/tensorboard."""
+  """DIR/log.csv, DIR/validation.csv where there is one, DIR/tensorboard.
+
+  A cell of log.csv is empty where there is nothing to tell: of a level that no
+  example had since the last row, or of speed where only compilation took place.
+  """
 
   def __init__(
     self,
@@ -80,22 +93,45 @@ class TrainingLog:
     if config.train.distortion != "ms_ssim":
       del nan["ms_ssim"]
     columns = ["step", "stage", "loss", "lr", "skipped", *summarise(nan)]
+    columns += ["grad_norm", *SPEED]
     self._steps = _Table(workdir / "log.csv", columns, start_step)
     if validates:
       self._validation = _Table(
         workdir / "validation.csv", VALIDATION, start_step
       )
-    self._board = SummaryWriter(str(workdir / "tensorboard"))
+    # What an earlier start has written beyond its step is hidden.
+    purge = {"purge_step": start_step + 1} if start_step else {}
+    self._board = SummaryWriter(str(workdir / "tensorboard"), **purge)
+    self._has_originals = False
 
   def write(self, row: dict) -> None:
     """Adds one report."""
     self._steps.write(row)
     self._plot(row, "")
 
-  def write_validation(self, row: dict) -> None:
-    """Adds one quality of one validation."""
-    self._validation.write(row)
-    self._plot(row, f"validation_{row['quality']:g}/")
+  def write_validation(self, rows: list[dict]) -> None:
+    """Adds one validation, a row a quality."""
+    for row in rows:
+      self._validation.write(row)
+      self._plot(row, f"validation_{row['quality']:g}/")
+    step = rows[0]["step"]
+    self._add_image("validation/rd", _rd_picture(rows), step)
+    self._board.flush()
+
+  def write_pictures(self, step: int, crops: np.ndarray, views) -> None:
+    """Adds the crops and what a model makes of them (`pictures.View`)."""
+    if not self._has_originals:
+      self._add_image("crops/original", np.concatenate(list(crops), 1), step)
+      self._has_originals = True
+    for view in views:
+      self._add_image(f"crops/level_{view.level}", view.reconstruction, step)
+      if view.mask is not None:
+        self._add_image(f"masks/level_{view.level}", view.mask, step)
+    self._board.flush()
+
+  def _add_image(self, tag: str, image: np.ndarray, step: int) -> None:
+    layout = "HWC" if image.ndim == 3 else "HW"
+    self._board.add_image(tag, image, step, dataformats=layout)
 
   def close(self) -> None:
     """Flushes TensorBoard."""
@@ -103,6 +139,26 @@ class TrainingLog:
 
   def _plot(self, row: dict, prefix: str) -> None:
     for key, value in row.items():
-      if isinstance(value, float) and np.isfinite(value):
+      is_number = isinstance(value, (int, float)) and key != "step"
+      if is_number and np.isfinite(value):
         self._board.add_scalar(prefix + key, value, row["step"])
     self._board.flush()
+
+
+def _rd_picture(rows: list[dict]) -> np.ndarray:
+  """Bits per pixel and PSNR of a validation's qualities, uint8 [H, W, 3]."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(5, 4), layout="tight")
+  canvas = FigureCanvasAgg(figure)
+  axes = figure.subplots()
+  points = sorted((row["bpp"], row["psnr_db"]) for row in rows)
+  axes.plot(*zip(*points), "o-")
+  axes.set(
+    xlabel="bpp", ylabel="PSNR (dB)",
+    title=f"{rows[0]['stage']}, step {rows[0]['step']}",
+  )  # fmt: skip
+  axes.grid(True)
+  canvas.draw()
+  return np.asarray(canvas.buffer_rgba())[..., :3]

@@ -25,3 +25,25 @@ def stages(config: ExperimentConfig) -> list[Stage]:
       with_steps.append(Stage(name, start, stop))
     start = stop
   return with_steps
+
+
+def ending(
+  config: ExperimentConfig,
+  step: int,
+  stop_at: int | None = None,
+  from_step: int | None = None,
+) -> str:
+  """How a run has ended, as a line; arguments as of `loop.train`."""
+  last = stages(config)[-1].stop
+  if step >= last:
+    return f"finished: step {step}"
+  flags = [
+    flag
+    for flag, given in (
+      ("--stop-at", stop_at is not None and step >= stop_at),
+      ("--step", from_step is not None),
+    )
+    if given
+  ]
+  without = f"without {' and '.join(flags)} " if flags else ""
+  return f"stopped at step {step} of {last}; the same command {without}resumes"

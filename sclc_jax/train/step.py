@@ -135,7 +135,8 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     (loss, sums), grads = gradient(trained, frozen, images, step, indices)
     loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
     sums = jax.lax.psum({**sums, "stop": stop}, parallel.AXIS)
-    finite = jnp.isfinite(optax.tree.norm(grads)) & jnp.isfinite(loss)
+    norm = optax.tree.norm(grads)
+    finite = jnp.isfinite(norm) & jnp.isfinite(loss)
     updates, opt_state = tx.update(grads, state["opt_state"], trained)
     params = join(optax.apply_updates(trained, updates), frozen)
     new = {**state, "params": params, "opt_state": opt_state}
@@ -151,7 +152,8 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
       lambda new, old: jnp.where(finite, new, old), new, state
     )
     kept["skipped"] = state["skipped"] + jnp.where(finite, 0, 1)
-    return kept, {"loss": loss, **sums}
+    norm = jnp.where(finite, norm, 0.0)  # a sum of what was not skipped
+    return kept, {"loss": loss, "grad_norm": norm, **sums}
 
   return step_fn
 

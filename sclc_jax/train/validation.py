@@ -13,6 +13,7 @@ from sclc_jax.train import parallel
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.logs import TrainingLog
 from sclc_jax.train.loss import lagrange_weights, level_weights
+from sclc_jax.train.progress import say
 
 # (model, parameters) to a row a quality: `quality`, `bytes`, `bpp`, `psnr_db`
 # and `distortion`, what the loss weighs against bpp.
@@ -28,13 +29,45 @@ class Validation:
   """
 
   def __init__(
-    self, config: ExperimentConfig, workdir: pathlib.Path, validator: Validator
+    self,
+    config: ExperimentConfig,
+    workdir: pathlib.Path,
+    validator: Validator,
+    start: int | None = None,
   ):
+    """Opens DIR/best.
+
+    Args:
+      config: of the run.
+      workdir: DIR.
+      validator: what is called.
+      start: a best state of a later step is set aside, and one that is not
+        whole; None keeps it whatever its step.
+    """
     self._config = config
     self._validator = validator
     self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
-    step = self._checkpoints.latest_step()
-    self._best = self._checkpoints.meta(step) if step is not None else None
+    self._best = self._known_best(start)
+
+  def _known_best(self, start: int | None) -> dict | None:
+    """What is kept beside the best state so far, None if none counts."""
+    checkpoints = self._checkpoints
+    step = checkpoints.latest_step()
+    if step is None:
+      return None
+    reason = f"is beyond step {start}"
+    if start is None or step <= start:
+      try:
+        meta = checkpoints.meta(step)
+      except ValueError:
+        reason = "is incomplete"
+      else:
+        old, new = meta["config"]["data"]["validation"], self._config.data
+        return meta if old == new.validation else None
+    checkpoints.set_aside(step - 1)
+    say(f"the best state so far, {checkpoints.folder / str(step)}, {reason}: "
+        "set aside; the next validation starts anew")  # fmt: skip
+    return None
 
   def close(self) -> None:
     """Waits until the best state is on disk."""
@@ -72,11 +105,14 @@ class Validation:
         lost = lmbdas[q] * row["distortion"] + row["bpp"]
         losses.append(weights[q] * lost)
       score = float(np.mean(losses))
-      for row in rows:
-        kept = {key: row[key] for key in ("quality", "bytes", "bpp", "psnr_db")}
-        log.write_validation(
-          {"step": step, "stage": stage, **kept, "score": score}
-        )
+      keys = ("quality", "bytes", "bpp", "psnr_db")
+      log.write_validation(
+        [
+          {"step": step, "stage": stage, **{key: row[key] for key in keys},
+           "score": score}
+          for row in rows
+        ]
+      )  # fmt: skip
     score = float(parallel.from_first_process(np.float32(score)))
     best = self._best
     if best is None or best["stage"] != stage or score < best["score"]:

@@ -97,9 +97,10 @@ def test_training_on_ms_ssim_logs_it_and_its_loss(tmp_path):
   train(_CONFIG, tmp_path, batches, quiet=True)
   with (tmp_path / "log.csv").open() as file:
     row = {k: v for k, v in next(csv.DictReader(file)).items() if k != "stage"}
-  row = {key: float(value) for key, value in row.items()}
+  assert row["ms_ssim_1"] == ""  # no example had the level
+  row = {key: float(value) for key, value in row.items() if value}
   assert row["skipped"] == 0 and 0 < row["ms_ssim_2"] < 1
-  assert row["psnr_db_2"] > 5 and np.isnan(row["ms_ssim_1"])
+  assert row["psnr_db_2"] > 5
   np.testing.assert_allclose(
     row["loss"], 220 * (1 - row["ms_ssim_2"]) + row["bpp_2"], rtol=1e-3
   )

@@ -14,7 +14,7 @@ import optax
 import pytest
 import skimage.data
 from PIL import Image
-from runs import final
+from runs import final, logged
 
 from sclc_jax.runs.experiment import load_config
 
@@ -173,8 +173,7 @@ def test_two_processes_of_which_one_is_killed_resume_exactly(
   _finish(*_start_by_flags(folder, "killed"))
   state = _state(folder, "killed")
   jax.tree.map(np.testing.assert_array_equal, state, two_processes)
-  logs = [(folder / w / "log.csv").read_text() for w in ("two", "killed")]
-  assert logs[0] == logs[1]
+  assert logged(folder / "two") == logged(folder / "killed")
 
 
 def test_a_slurm_job_of_one_task_joins_and_goes_on(folder, one_device):

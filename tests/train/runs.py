@@ -1,5 +1,6 @@
 """What runs of a few steps train on, and what they end with."""
 
+import csv
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import skimage.data
 from sclc_jax.config import ExperimentConfig
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.data import make_batches
+from sclc_jax.train.logs import SPEED
 from sclc_jax.train.stages import stages
 from sclc_jax.train.step import restore_state
 
@@ -29,3 +31,10 @@ def final(
   checkpoints = Checkpoints(workdir / folder)
   step = checkpoints.latest_step()
   return step, restore_state(checkpoints, step, config, stages(config)[-1])
+
+
+def logged(workdir: pathlib.Path) -> list[dict[str, str]]:
+  """The rows of log.csv without how fast it went."""
+  with (workdir / "log.csv").open() as file:
+    rows = list(csv.DictReader(file))
+  return [{k: v for k, v in row.items() if k not in SPEED} for row in rows]

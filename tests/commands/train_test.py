@@ -1,0 +1,54 @@
+"""A run that was stopped, lost a part of its checkpoint, and goes on."""
+
+import shutil
+
+import numpy as np
+from cli_runs import run
+from PIL import Image
+
+_CONFIG = """
+from sclc_jax.config import default_config_dict
+def get_config():
+  config = default_config_dict()
+  config.model.N, config.model.M, config.model.levels = 4, 6, 2
+  config.model.init = "wavelet"
+  config.stages.base.steps = 3
+  config.train.levels_per_image = config.train.log_every = 1
+  config.train.checkpoint_every = 1
+  config.data.source, config.data.crop_size = "folder:photos", 64
+  config.data.batch_size = 1
+  return config
+"""
+
+
+def test_a_run_goes_on_from_the_last_whole_checkpoint(
+  tmp_path, monkeypatch, photo
+):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "c.py").write_text(_CONFIG)
+  (tmp_path / "photos").mkdir()
+  Image.fromarray(np.ascontiguousarray(photo[:80, :96])).save("photos/a.png")
+  train = ("train", "--config", "c.py", "--workdir", "w", "--quiet")
+  export = ("export", "--workdir", "w", "-o", "m.sclcm")
+
+  done = run(*train, "--stop-at", 2)
+  text = "stopped at step 2 of 3; the same command without --stop-at resumes"
+  assert (done.code, done.out.decode()) == (0, f"{text}, w\n")
+  assert not done.err
+  shutil.rmtree(tmp_path / "w" / "checkpoints" / "2" / "state")
+  for command in (train, export):
+    done = run(*command)
+    assert done.code == 1 and not done.out
+    assert done.err == (
+      f"sclc {command[0]}: error: {tmp_path}/w/checkpoints/2 is incomplete; "
+      "the last whole checkpoint is step 1: --step 1 takes it.\n"
+    )
+  assert run(*export, "--step", 1).code == 0
+  done = run(*train, "--step", 1, "--config.train.log_every=2")
+  assert (done.code, done.out.decode()) == (0, "finished: step 3, w\n")
+  moved, resumed = done.err.splitlines()
+  assert moved.startswith("set aside the checkpoints after step 1: 2, now in ")
+  assert resumed == (
+    "resumed from step 1 of 3 (stage base); train.log_every is 2, was 1"
+  )
+  assert run(*export).code == 0
