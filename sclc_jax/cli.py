@@ -154,8 +154,17 @@ class _Parser(argparse.ArgumentParser):
     self.exit(2)
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+  """Shows defaults, but for flags that are off or unset."""
+
+  def _get_help_string(self, action):
+    default = action.default
+    if default is None or default is False or default == []:
+      return action.help
+    return super()._get_help_string(action)
+
+
 def _parser() -> argparse.ArgumentParser:
-  formatter = argparse.ArgumentDefaultsHelpFormatter
   parser = _Parser(
     "sclc", description="A learned image codec: one model, every bit rate."
   )
@@ -168,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
 
   def add(name: str, run, text: str, check=None) -> argparse.ArgumentParser:
     sub = parsers[name] = commands.add_parser(
-      name, help=text, description=text, formatter_class=formatter
+      name, help=text, description=text, formatter_class=_Help
     )
     sub.set_defaults(run=run, check=check or (lambda args: None), overrides=[])
     sub.add_argument(

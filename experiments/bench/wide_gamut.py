@@ -9,7 +9,6 @@ codes the pixels as they lie in the file and drops the profile, which is what a
 codec does that does not look at it.
 """
 
-import argparse
 import io
 import sys
 
@@ -45,10 +44,10 @@ def seen(data: bytes) -> np.ndarray:
 def main() -> None:
   import profiles as icc  # of the tests
 
-  parser = argparse.ArgumentParser(description=__doc__)
+  parser = common.argument_parser(__doc__)
   parser.add_argument("--images", help="folder; else a photo of scikit-image")
-  parser.add_argument("--quality", type=float, default=8)
-  parser.add_argument("--model")
+  parser.add_argument("--quality", type=float, default=8, help="of the files")
+  parser.add_argument("--model", help="the default one if unset")
   args = parser.parse_args()
   photos = [skimage.data.chelsea()[:256, :256]]
   if args.images:

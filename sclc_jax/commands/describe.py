@@ -44,4 +44,5 @@ def _info(args) -> None:
     streams.tell(json.dumps(info))
     return
   for key, value in info.items():
-    streams.tell(f"{key}: {streams.shown(value)}")
+    text = f"{value:.4g}" if isinstance(value, float) else value
+    streams.tell(f"{key}: {streams.shown(text)}")

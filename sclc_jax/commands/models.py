@@ -50,8 +50,10 @@ def _facts(name: str) -> dict:
 
 def _in_a_line(facts: dict) -> str:
   default = " (default)" if facts["default"] else ""
-  rate = facts.get("bd_rate_percent", {}).get("jpeg")
-  against = "" if rate is None else f", BD-rate {rate:+.1f} % against JPEG"
+  rate, against = facts.get("bd_rate_percent", {}).get("jpeg"), ""
+  if rate is not None:
+    metric = " by MS-SSIM" if "MS-SSIM" in facts["jpeg"] else ""
+    against = f", BD-rate {rate:+.1f} %{metric} against JPEG"
   return (
     f"{facts['name']}{default}: {facts['base']} N={facts['N']} M={facts['M']}, "
     f"{facts['bytes'] / 1e6:.1f} MB{against}; {facts['purpose']}"
