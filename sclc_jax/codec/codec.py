@@ -40,9 +40,12 @@ class Codec:
       an analysis and a synthesis; what precedes the first, that of three.
       Decoding takes as long as ever.
     progress: shows a bar on stderr while the latents of an image are refined.
+    fast: pictures come from the model's shallow synthesis: sooner, and not
+      quite as good. Files are the same.
 
   Raises:
-    ValueError: latents of this model cannot be refined.
+    ValueError: latents of this model cannot be refined, or it has no shallow
+      synthesis.
   """
 
   def __init__(
@@ -53,12 +56,20 @@ class Codec:
     rate_weight: float | None = None,
     effort: int = 0,
     progress: bool = False,
+    fast: bool = False,
   ):
     check_effort(model, effort)
+    if fast and model.fast is None:
+      raise ValueError(
+        f"model {model.fingerprint.hex()} was read without its fast decoder; "
+        "read it with fast=True, or leave fast out."
+      )
     self.model = model
     self.effort = effort
     self.max_pixels = max_pixels
-    self.transforms = Transforms(model.config, model.params)
+    self.transforms = Transforms(
+      model.config, model.params, fast=model.fast if fast else None
+    )
     coder = get_engine(engine)
     if rate_weight is None:
       rate_weight = model.config.rate_weight
@@ -278,15 +289,19 @@ class Codec:
       return np.stack([y_hat for _, y_hat in decoded])
 
     shapes = [picture.grid(file.height, file.width) for file in read]
-    return in_stacks(self.transforms, "synthesis", shapes, stack, one)
+    method = self.transforms.to_picture
+    return in_stacks(self.transforms, method, shapes, stack, one)
 
 
-def load_codec(path_or_name: str | None = None, **options) -> Codec:
+def load_codec(
+  path_or_name: str | None = None, fast: bool = False, **options
+) -> Codec:
   """Opens a codec.
 
   Args:
     path_or_name: an .sclcm file, or a shipped name; None is the default.
+    fast: see `Codec`.
     **options: of `Codec`: `engine`, `max_pixels`, `rate_weight`, `effort`,
       `progress`.
   """
-  return Codec(find_model(path_or_name), **options)
+  return Codec(find_model(path_or_name, fast), fast=fast, **options)

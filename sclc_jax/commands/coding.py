@@ -13,6 +13,7 @@ from sclc_jax.commands.common import (
   Failure,
   coding_flags,
   effort_flag,
+  fast_flag,
   note,
   open_codec,
 )
@@ -74,6 +75,7 @@ def register(add: Add) -> None:
     "the suffix chooses the format: .png, .tif, .webp, .bmp, .ppm (all "
     "lossless), .jpg (quality 95, 4:4:4), .avif (quality 90, 4:4:4)",
   )
+  fast_flag(decompress)
 
 
   part = decompress.add_mutually_exclusive_group()
@@ -226,11 +228,13 @@ def _decompress(args) -> None:
 
     if fingerprint in codecs:
       return codecs[fingerprint]
-    options = {"engine": args.engine, "max_pixels": args.max_pixels}
+    options = {
+      "engine": args.engine, "max_pixels": args.max_pixels, "fast": args.fast,
+    }  # fmt: skip
     if args.model:
       codecs[fingerprint] = load_codec(args.model, **options)
       return codecs[fingerprint]
-    shipped = find_shipped(fingerprint)
+    shipped = find_shipped(fingerprint, args.fast)
     if shipped is None:
       raise ValueError(
         f"the file was made with model {fingerprint.hex()}, which is not "

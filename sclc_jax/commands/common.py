@@ -105,6 +105,7 @@ def open_codec(args, progress: bool = False):
     engine=args.engine,
     max_pixels=args.max_pixels,
     effort=getattr(args, "effort", 0),
+    fast=getattr(args, "fast", False),
     progress=progress,
   )
 
@@ -139,6 +140,15 @@ def effort_flag(sub: argparse.ArgumentParser) -> None:
     "--effort", type=int, default=0,
     help="0 to 64: search longer for a better file; encoding takes longer, "
     "decoding does not; 4 gives most of the gain",
+  )  # fmt: skip
+
+
+def fast_flag(sub: argparse.ArgumentParser) -> None:
+  """`--fast` of the commands that decode."""
+  sub.add_argument(
+    "--fast", action="store_true",
+    help="pictures from the model's fast decoder, where it has one: several "
+    "times as soon, a little less good",
   )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from sclc_jax.commands.common import (
   coding_flags,
   effort_flag,
   expected,
+  fast_flag,
   hides_bars,
   note,
   open_codec,
@@ -39,6 +40,7 @@ def register(add: Add) -> None:
                  _check)  # fmt: skip
   coding_flags(evaluate)
   effort_flag(evaluate)
+  fast_flag(evaluate)
   evaluate.add_argument(
     "--images", required=True, help="folder of photos, with its subfolders"
   )

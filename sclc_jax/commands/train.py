@@ -116,6 +116,11 @@ def _register_export(add: Add) -> None:
     "it goes into a small file beside the model, whose own files stay the same",
   )  # fmt: skip
   export.add_argument(
+    "--fast-of", metavar="MODEL",
+    help="write only the fast decoder, for the model that the run started "
+    "from: MODEL.fast.sclcm, which belongs beside MODEL.sclcm",
+  )  # fmt: skip
+  export.add_argument(
     "--parent", metavar="NAME",
     help="write only what differs from this shipped model; that is little if "
     "the stages trained only the parts 'small'",
@@ -202,11 +207,15 @@ def _check_sweep(args) -> None:
 
 
 def _export(args) -> None:
+  from sclc_jax.codec.model.fast_file import fast_path
   from sclc_jax.codec.model.model_file import find_model, save_model
   from sclc_jax.export.freeze import freeze, with_mask_threshold
   from sclc_jax.runs import provenance
   from sclc_jax.runs.experiment import load_checkpoint
 
+  if args.fast_of:
+    _export_fast(args)
+    return
   if args.improbable is not None and not args.fit_selector:
     raise ValueError(
       f"--improbable {args.improbable:g} says what --fit-selector leaves out, "
@@ -248,6 +257,28 @@ def _export(args) -> None:
   print(f"model: {', '.join(model.parts)}; {model.rates}")
   size = pathlib.Path(args.output).stat().st_size
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
+  if model.fast is not None:
+    _save_fast(model, fast_path(args.output))
+
+
+def _export_fast(args) -> None:
+  from sclc_jax.codec.model.model_file import find_model
+  from sclc_jax.export.freeze import with_fast_of
+  from sclc_jax.runs.experiment import load_checkpoint
+
+  if not args.workdir:
+    raise ValueError("--fast-of takes the fast decoder of a --workdir.")
+  _, params, _ = load_checkpoint(args.workdir, args.step, args.best)
+  model = with_fast_of(find_model(args.fast_of), params)
+  _save_fast(model, pathlib.Path(args.output))
+
+
+def _save_fast(model, path: pathlib.Path) -> None:
+  from sclc_jax.codec.model.fast_file import save_fast
+
+  save_fast(model, path)
+  size = path.stat().st_size
+  print(f"{path}\t{size} bytes\tfast decoder of {model.fingerprint.hex()}")
 
 
 def photos_to_fit(args, flag: str, folder: str) -> Iterator[np.ndarray]:

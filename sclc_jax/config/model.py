@@ -48,6 +48,9 @@ class ModelConfig(Checked):
       (`rounding='coded'`).
     density: of y given its scale: `normal` (the paper's), or a `mixture` of
       normals of several scales, whose shape is learned.
+    fast: has a second, shallow synthesis, which shows what the first one does
+      in an eighth of the time. The stage `fast` builds it; no file depends on
+      it, so a frozen model has it beside (`codec.model.fast_file`).
   """
 
   base: str = "hyperprior"
@@ -66,6 +69,7 @@ class ModelConfig(Checked):
   density: str = "normal"
   mask_threshold: float = 0.5
   rate_weight: float = 0.0
+  fast: bool = False
 
   section = "model."
 
@@ -98,6 +102,7 @@ class ModelConfig(Checked):
       "qv": not self.adaptive,
       "iqv": not self.adaptive or self.iqv == "shared",
       "selector": not self.selective,
+      "fast_synthesis": not self.fast,
     }
     return {name for name in PARTS if not absent.get(name)}
 

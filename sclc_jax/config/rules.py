@@ -19,6 +19,7 @@ PARTS = {name: ("base", name) for name in _BASE_PARTS} | {
   "qv": ("quantizer", "qv"),
   "iqv": ("quantizer", "iqv"),
   "selector": ("selector",),
+  "fast_synthesis": ("fast_synthesis",),
 }
 # What the decoder has and the encoder does not need to find its symbols.
 DECODER_PARTS = (

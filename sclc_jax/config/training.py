@@ -15,7 +15,7 @@ from sclc_jax.config.rules import (
   check,
 )
 
-STAGES = ("base", "quantization", "selective", "decoder")
+STAGES = ("base", "quantization", "selective", "decoder", "fast")
 _MS_SSIM_MIN_CROP = 192  # the next multiple of 64 above its 161 pixels
 
 
@@ -29,10 +29,10 @@ class StageConfig(Checked):
     parts: what trains; the other parts are frozen. `all`, or names with commas
       between: analysis, synthesis, hyper_analysis, hyper_synthesis,
       entropy_bottleneck (the density of z), context_model, density (of y),
-      quantizer (or qv or iqv alone), selector. The word `small` freezes all
-      kernels of 2**16 elements and more, in the named parts, or in all parts
-      if none is named. At the paper's widths 0.3 of 12 million parameters are
-      small, and `sclc export --parent` stores only these.
+      quantizer (or qv or iqv alone), selector, fast_synthesis. The word `small`
+      freezes all kernels of 2**16 elements and more, in the named parts, or in
+      all parts if none is named. At the paper's widths 0.3 of 12 million
+      parameters are small, and `sclc export --parent` stores only these.
     rounding: how training rounds latents. `noise` adds uniform noise instead
       (the paper's). `mixed`: noise for the rate, while hyper_synthesis and
       synthesis see rounded latents (arXiv 2007.08739, section 3.2). `coded`:
@@ -65,10 +65,11 @@ class StageConfig(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class StagesConfig:
-  """The stages in their order: the paper's (section 3.3), and one of ours.
+  """The stages in their order: the paper's (section 3.3), and two of ours.
 
-  The last, `decoder`, trains the parts of the decoder on latents and masks as
-  they will be coded. It has no steps unless a config sets them.
+  `decoder` trains the parts of the decoder on latents and masks as they will be
+  coded, `fast` a second synthesis on the same. These two have no steps unless a
+  config sets them.
   """
 
   base: StageConfig = StageConfig()
@@ -76,6 +77,9 @@ class StagesConfig:
   selective: StageConfig = StageConfig()
   decoder: StageConfig = StageConfig(
     parts=DECODER_PARTS, rounding="coded", mask="inference"
+  )
+  fast: StageConfig = StageConfig(
+    parts="fast_synthesis", rounding="coded", mask="inference"
   )
 
 
@@ -391,4 +395,5 @@ def stage_model(config: ExperimentConfig, stage: str) -> ModelConfig:
     config.model,
     adaptive=config.model.adaptive and built("quantizer", "quantization"),
     selective=config.model.selective and built("selector", "selective"),
+    fast=built("fast_synthesis", "fast"),
   )

@@ -49,18 +49,51 @@ def freeze(
     rescale: scales of y come in units that suit the tables; a model that shares
       the kernel that gives them with its parent keeps the parent's.
   """
+  params = dict(params)
+  fast = params.pop("fast_synthesis", None)
   if rescale:
     params = _scaled(config, params)
-  return _frozen(config, params, objective)
+  model = _frozen(dataclasses.replace(config, fast=False), params, objective)
+  if fast is None:
+    return model
+  return dataclasses.replace(model, fast=_as_stored(fast))
 
 
-def _frozen(
-  config: ModelConfig, params: dict[str, Any], objective: Objective | None
-) -> CodecModel:
-  import jax
+def with_fast_of(model: CodecModel, params: dict[str, Any]) -> CodecModel:
+  """The same model with a shallow synthesis that was trained for it.
 
-  from sclc_jax.models.variable_rate import VariableRate
+  Args:
+    model: a frozen model.
+    params: of a run that started from it and trained the stage `fast`.
 
+  Raises:
+    ValueError: the run has none, or trained it for another model.
+  """
+  if "fast_synthesis" not in params:
+    raise ValueError(
+      "the run has no fast decoder; train its stage 'fast' "
+      "(config.stages.fast.steps)."
+    )
+  for part in (("base", "analysis"), ("quantizer",)):
+    ours, trained = model.params, params
+    for key in part:
+      ours, trained = ours.get(key, {}), trained.get(key, {})
+    old, new = flatten(ours, ""), flatten(_as_stored(trained), "")
+    if old.keys() != new.keys() or any((old[k] != new[k]).any() for k in old):
+      raise ValueError(
+        f"the run's {part[-1]} is not that of model {model.fingerprint.hex()}, "
+        "so that its fast decoder knows other latents; give init_from that "
+        "model."
+      )
+  return dataclasses.replace(model, fast=_as_stored(params["fast_synthesis"]))
+
+
+def _as_stored(params: dict[str, Any]) -> dict[str, Any]:
+  """Parameters as a file keeps them, in float32.
+
+  Raises:
+    ValueError: one is not finite.
+  """
   flat = {
     path: _round_kernel(np.asarray(value, np.float32)).astype(np.float16)
     for path, value in flatten(params, "params").items()
@@ -70,8 +103,16 @@ def _frozen(
       raise ValueError(
         f"parameter {path} is not finite in float16; export an earlier step."
       )
-  stored = unflatten(flat)["params"]
-  params = jax.tree.map(lambda a: a.astype(np.float32), stored)
+  floats = {path: value.astype(np.float32) for path, value in flat.items()}
+  return unflatten(floats)["params"]
+
+
+def _frozen(
+  config: ModelConfig, params: dict[str, Any], objective: Objective | None
+) -> CodecModel:
+  from sclc_jax.models.variable_rate import VariableRate
+
+  params = _as_stored(params)
   tables = VariableRate(config).apply(
     {"params": params}, method="quantizer_tables"
   )
@@ -201,6 +242,8 @@ def with_selector(
   if selective:
     params["selector"] = selector
   frozen = dataclasses.replace(
-    _frozen(config, params, model.objective), provenance=model.provenance
+    _frozen(config, params, model.objective),
+    provenance=model.provenance,
+    fast=model.fast,
   )
   return frozen if model.fitted is None else with_tables(frozen, model.fitted)

@@ -15,6 +15,7 @@ from sclc_jax.models.mean_scale import MeanScale
 from sclc_jax.models.quantizer import AdaptiveQuantizer, unit_tables
 from sclc_jax.models.selective import Selector, draw_mask, select
 from sclc_jax.nn.bounds import straight_through
+from sclc_jax.nn.fast_synthesis import FastSynthesis
 from sclc_jax.nn.initial import initial_params, initial_shapes
 from sclc_jax.nn.likelihoods import ScaleMixture, normal_likelihood, to_bits
 
@@ -81,6 +82,8 @@ class VariableRate(nn.Module):
       self.selector = Selector(
         cfg.levels, cfg.M, cfg.importance_bias, cfg.table_init, cfg.curves
       )
+    if cfg.fast:
+      self.fast_synthesis = FastSynthesis()
 
   def quantizer_tables(self) -> tuple[jax.Array, jax.Array]:
     """(QV, IQV), each [L, M]; ones without the quantizer."""
@@ -112,6 +115,10 @@ class VariableRate(nn.Module):
   def synthesis(self, y_hat: jax.Array) -> jax.Array:
     """y_hat to x_hat about [-1, 1]; does not clip."""
     return self.base.synthesis(y_hat)
+
+  def fast(self, y_hat: jax.Array) -> jax.Array:
+    """What the shallow synthesis makes of y_hat, likewise."""
+    return self.fast_synthesis(y_hat)
 
   def prior(self, z: jax.Array) -> tuple[jax.Array, jax.Array | None]:
     """z to (side, importance), the float form; the codec has an exact one.
@@ -154,10 +161,17 @@ class VariableRate(nn.Module):
   def __call__(
     self, x: jax.Array, level: jax.Array, keys: jax.Array
   ) -> tuple[jax.Array, jax.Array, LevelOutput]:
-    """The training pass at one level: x_hat, bits of z, and that of `level`."""
+    """The training pass at one level: x_hat, bits of z, and that of `level`.
+
+    x_hat is that of the shallow synthesis where there is one.
+    """
     bits_z, shared = self.shared(x, keys)
     out = self.level(shared, level, keys, 0)
-    return self.synthesis(out.y_hat.astype(x.dtype)), bits_z, out
+    y_hat = out.y_hat.astype(x.dtype)
+    x_hat = self.synthesis(y_hat)  # by which it gets its parameters
+    if self.config.fast:
+      x_hat = self.fast(y_hat)
+    return x_hat, bits_z, out
 
   def shared(self, x: jax.Array, keys: jax.Array) -> tuple[jax.Array, Shared]:
     """What precedes the levels (PAPER: step 1).

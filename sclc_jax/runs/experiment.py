@@ -187,7 +187,7 @@ def make_validator(config: ExperimentConfig):
   def validate(model: ModelConfig, params) -> list[dict[str, float]]:
     levels = range(1, model.levels + 1)
     qualities = levels if model.adaptive else levels[-1:]
-    codec = Codec(freeze(model, params))
+    codec = Codec(freeze(model, params), fast=model.fast)
     rows = ev.evaluate(codec, paths, qualities, quiet=True).rows
     for row in rows:
       row["distortion"] = 255**2 / 10 ** (row["psnr_db"] / 10)

@@ -24,6 +24,7 @@ from sclc_jax.models.variable_rate import (
 )
 from sclc_jax.train import parallel
 from sclc_jax.train.checkpoint import Checkpoints
+from sclc_jax.train.fast_start import strongest_channels
 from sclc_jax.train.loss import (
   draw_levels,
   lagrange_weights,
@@ -41,6 +42,11 @@ def new_state(
 ) -> dict[str, Any]:
   """State at a stage's start: known parameters kept, moments fresh."""
   fresh = init_params(stage_model(config, stage.name), config.seed)
+  synthesis = (params or {}).get("base", {}).get("synthesis")
+  if "fast_synthesis" in fresh and synthesis is not None:
+    fresh["fast_synthesis"] = strongest_channels(
+      fresh["fast_synthesis"], synthesis
+    )
   params = fresh if params is None else merge(fresh, params)
   return _state_of(params, config=config, stage=stage)
 

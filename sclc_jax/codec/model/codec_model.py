@@ -50,6 +50,9 @@ class CodecModel:
     preview: float32 [9 N + 1, 48], the map of `codec.pixels.preview`; None
       where there is none. It lies in a file beside the model's, and the
       fingerprint does not cover it either.
+    fast: nested dict of float32 parameters of the shallow synthesis, None where
+      it is not there or was not asked for. No symbol depends on it: neither
+      the fingerprint nor the model's own file has it (`fast_file`).
   """
 
   config: ModelConfig
@@ -64,6 +67,7 @@ class CodecModel:
   objective: Objective | None = None
   provenance: tuple[dict[str, Any], ...] = ()
   preview: np.ndarray | None = None
+  fast: dict[str, Any] | None = None
 
   @property
   def y_tables(self) -> RangeTables:

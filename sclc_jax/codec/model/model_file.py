@@ -34,6 +34,7 @@ from sclc_jax.codec.model.codec_model import (
   stored_config,
   unflatten,
 )
+from sclc_jax.codec.model.fast_file import with_fast
 from sclc_jax.codec.model.preview_file import read_preview, write_preview
 from sclc_jax.codec.model.shipped import (
   find_file,
@@ -125,9 +126,21 @@ def _changes(
   }
 
 
-def read_model(path: str | os.PathLike) -> CodecModel:
-  """Reads an .sclcm file; ValueError where it is missing or damaged."""
-  path = pathlib.Path(path)
+def read_model(path: str | os.PathLike, fast: bool = False) -> CodecModel:
+  """Reads an .sclcm file.
+
+  Args:
+    path: of the file.
+    fast: reads the shallow synthesis beside it as well.
+
+  Raises:
+    ValueError: one of them is missing or damaged.
+  """
+  model = _read_model(pathlib.Path(path))
+  return with_fast(model, path) if fast else model
+
+
+def _read_model(path: pathlib.Path) -> CodecModel:
   with checked(path):
     meta = read_about(path)
     if meta["version"] > VERSION:
@@ -264,12 +277,26 @@ def _check_layer(
     raise KeyError(f"control/{name}")
 
 
-def find_shipped(fingerprint: bytes) -> tuple[str, CodecModel] | None:
-  """Name and model of the shipped one that has this fingerprint, if any."""
+def find_shipped(
+  fingerprint: bytes, fast: bool = False
+) -> tuple[str, CodecModel] | None:
+  """Name and model of the shipped one that has this fingerprint, if any.
+
+  Args:
+    fingerprint: of the model.
+    fast: see `read_model`.
+  """
   shipped = shipped_file(fingerprint.hex())
-  return shipped and (shipped[0], read_model(shipped[1]))
+  return shipped and (shipped[0], read_model(shipped[1], fast))
 
 
-def find_model(path_or_name: str | None = None) -> CodecModel:
-  """A model by path or shipped name; the default one without either."""
-  return read_model(find_file(path_or_name))
+def find_model(
+  path_or_name: str | None = None, fast: bool = False
+) -> CodecModel:
+  """A model by path or shipped name; the default one without either.
+
+  Args:
+    path_or_name: an .sclcm file, or a shipped name.
+    fast: see `read_model`.
+  """
+  return read_model(find_file(path_or_name), fast)

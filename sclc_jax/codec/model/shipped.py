@@ -12,6 +12,7 @@ from sclc_jax.codec.model.tensor_file import read_about
 from sclc_jax.config import ModelConfig, from_dict
 
 DEFAULT_MODEL = "hyperprior-mse"
+FAST_SUFFIX = ".fast.sclcm"  # of what `fast_file` keeps beside a model
 
 
 def shipped_models() -> dict[str, pathlib.Path]:
@@ -20,7 +21,7 @@ def shipped_models() -> dict[str, pathlib.Path]:
   return {
     pathlib.Path(str(entry)).stem: pathlib.Path(str(entry))
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-    if entry.name.endswith(".sclcm")
+    if entry.name.endswith(".sclcm") and not entry.name.endswith(FAST_SUFFIX)
   }
 
 

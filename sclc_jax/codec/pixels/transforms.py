@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import threading
 from collections.abc import Callable
@@ -29,8 +30,13 @@ TILE = 64  # positions of y a side: 1024x1024 pixels
 # How far the edge of a tile reaches in, in positions of the grid (before,
 # after), follows from the kernels: y[i] reads pixels 16 i - 15 to 16 i + 45,
 # z[i] reads y from 4 i - 4 to 4 i + 10, and the block of 16 pixels at i reads
-# y from i - 2 to i + 1.
-MARGINS = {"analysis": (1, 2), "hyper_analysis": (1, 2), "synthesis": (2, 1)}
+# y from i - 2 to i + 1, that of the shallow synthesis to i + 2.
+MARGINS = {
+  "analysis": (1, 2),
+  "hyper_analysis": (1, 2),
+  "synthesis": (2, 1),
+  "fast": (2, 2),
+}
 _STACK_POSITIONS = 2**16  # of y in one call on an accelerator: 16 megapixels
 
 
@@ -39,7 +45,7 @@ def _apply(config, method, params, x):
   if method == "analysis":
     x = from_pixels(x.astype(jnp.float32))
   out = VariableRate(config).apply({"params": params}, x, method=method)
-  if method == "synthesis":
+  if method in ("synthesis", "fast"):
     out = jnp.round(jnp.clip(to_pixels(out), 0, 255)).astype(jnp.uint8)
   return out
 
@@ -51,17 +57,29 @@ class Transforms:
     compiled: (method, shape, type) of the inputs that have been run.
     params: of the model, on the device.
     tile: side of a tile, positions of y.
+    to_picture: method of the model that `synthesis` runs: `synthesis`, or
+      `fast`, the shallow one.
 
   Args:
     config: of the model.
     params: nested dict of its float32 parameters.
     tile: side of a tile, positions of y, a multiple of 4.
+    fast: parameters of the shallow synthesis, where it makes the pictures.
   """
 
   def __init__(
-    self, config: ModelConfig, params: dict[str, Any], tile: int = TILE
+    self,
+    config: ModelConfig,
+    params: dict[str, Any],
+    tile: int = TILE,
+    fast: dict[str, Any] | None = None,
   ):
     self.compiled: set[tuple] = set()
+    self.to_picture = "synthesis"
+    if fast is not None:
+      self.to_picture = "fast"
+      config = dataclasses.replace(config, fast=True)
+      params = {**params, "fast_synthesis": fast}
     self._config = config
     self.params = jax.tree.map(jnp.asarray, params)
     self.tile = tile
@@ -139,7 +157,8 @@ class Transforms:
       into = tuple(map(_seen_from, part, shared))
       crop_into(image[into], pixels[tuple(map(_seen_from, target, shared))])
 
-    self._in_tiles("synthesis", y_hat.shape[:2], 16, read, write, wanted)
+    method = self.to_picture
+    self._in_tiles(method, y_hat.shape[:2], 16, read, write, wanted)
     return image
 
   def stack_size(self, count: int, positions: int) -> int:
@@ -155,7 +174,7 @@ class Transforms:
     """A transform on a stack, whole.
 
     Args:
-      method: `analysis`, `hyper_analysis` or `synthesis`.
+      method: `analysis`, `hyper_analysis`, or `to_picture`.
       x: its input: pixels as of `padded`, y, or y_hat; [B, ...].
 
     Returns:

@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from sclc_jax.codec.exact import control
 from sclc_jax.codec.pixels.picture import padded_part
 from sclc_jax.codec.pixels.transforms import MARGINS, Transforms
-from sclc_jax.models.variable_rate import VariableRate
+from sclc_jax.models.variable_rate import VariableRate, init_params
 
 
 @pytest.mark.parametrize("shape", [(640, 64, 3), (64, 700), (400, 330, 3)])
@@ -26,15 +28,22 @@ def test_tiles_give_the_whole_picture(codec, monkeypatch, shape):
   assert np.abs(again.astype(int) - picture).max() <= 1
 
 
-@pytest.mark.parametrize("method", ["analysis", "hyper_analysis", "synthesis"])
+@pytest.mark.parametrize(
+  "method", ["analysis", "hyper_analysis", "synthesis", "fast"]
+)
 def test_margins_of_tiles_are_exactly_what_an_edge_can_influence(codec, method):
   """A change outside the margin leaves a position as it is, one inside not."""
   rng = np.random.default_rng(0)
   config = codec.model.config
+  params = {"params": codec.model.params}
+  if method == "fast":
+    config = dataclasses.replace(config, fast=True)
+    params = {"params": init_params(config, 0)}
   scale, channels, out = {
     "analysis": (16, 3, 1),
     "hyper_analysis": (4, config.M, 1),
     "synthesis": (1, config.M, 16),
+    "fast": (1, config.M, 16),
   }[method]
   before, after = MARGINS[method]
   size, position = 8, 4
@@ -43,7 +52,6 @@ def test_margins_of_tiles_are_exactly_what_an_edge_can_influence(codec, method):
 
   def at_place(x):
     model = VariableRate(config)
-    params = {"params": codec.model.params}
     actual = np.asarray(model.apply(params, x[None], method=method)[0])
     part = slice(position * out, (position + 1) * out)
     return actual[part, part]

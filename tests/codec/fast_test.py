@@ -1,0 +1,75 @@
+"""Pictures from the shallow synthesis: the same files, the same shapes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sclc_jax.codec.codec import Codec
+from sclc_jax.codec.pixels.transforms import Transforms
+from sclc_jax.models.variable_rate import VariableRate, init_params
+
+
+@pytest.fixture(scope="module")
+def fast(tiny_model):
+  config = dataclasses.replace(tiny_model.config, fast=True)
+  params = init_params(config, 0)["fast_synthesis"]
+  # So small that what sums leave to chance does not grow from layer to layer.
+  params["conv_0"]["kernel"] *= 1e-3
+  return Codec(dataclasses.replace(tiny_model, fast=params), fast=True)
+
+
+def _inputs(photo):
+  alpha = np.indices(photo.shape[:2]).sum(0).astype(np.uint8)
+  return {
+    "rgb": photo[:70, :50],
+    "gray": photo[:33, :65, 0],
+    "alpha": np.dstack([photo, alpha])[:40, :90],
+    "gray with alpha": np.dstack([photo[..., 0], alpha])[:64, :64],
+  }
+
+
+@pytest.mark.parametrize("kind", _inputs(np.zeros((128, 128, 3), np.uint8)))
+def test_files_are_those_of_the_full_codec_and_shapes_are_kept(
+  codec, fast, photo, kind
+):
+  image = _inputs(photo)[kind]
+  data = fast.compress(image, 5)
+  assert data == codec.compress(image, 5)
+  picture = fast.decompress(data)
+  assert (picture.shape, picture.dtype) == (image.shape, np.uint8)
+  if "alpha" in kind:
+    visible = image[..., -1]
+    np.testing.assert_array_equal(picture[..., -1], visible)
+
+
+def test_pictures_are_those_of_the_shallow_synthesis(codec, fast, photo):
+  data = codec.compress(photo, np.array([[1.0, 8.0]]))  # a quality map
+  symbols = codec.symbols(data)
+  np.testing.assert_array_equal(fast.symbols(data).y_hat, symbols.y_hat)
+  config = dataclasses.replace(fast.model.config, fast=True)
+  params = {**fast.model.params, "fast_synthesis": fast.model.fast}
+  x = VariableRate(config).apply(
+    {"params": params}, symbols.y_hat[None], method="fast"
+  )
+  expected = np.clip((np.asarray(x[0]) + 1) * 127.5, 0, 255)
+  got = fast.decompress(data)
+  expected = expected[: got.shape[0], : got.shape[1]]
+  assert np.abs(got - expected).max() < 0.51
+  assert (got != codec.decompress(data)).any()
+
+
+def test_tiles_give_the_whole_picture(fast, photo):
+  image = np.tile(photo, (5, 3, 1))[:600, :400]
+  data = fast.compress(image, 3)
+  y_hat = fast.symbols(data).y_hat
+  model = fast.model
+  small = Transforms(model.config, model.params, tile=12, fast=model.fast)
+  tiled = small.synthesis(y_hat, *image.shape[:2], 0)
+  assert np.abs(tiled.astype(int) - fast.decompress(data)).max() <= 1
+
+
+def test_many_files_give_what_each_gives(fast, photo):
+  files = [fast.compress(photo[:n, :n], 2) for n in (64, 100)]
+  for data, picture in zip(files, fast.decompress_many(files)):
+    np.testing.assert_array_equal(picture, fast.decompress(data))
