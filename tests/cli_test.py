@@ -11,7 +11,9 @@ from PIL import Image, PngImagePlugin
 
 from sclc_jax import cli
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.model.model_file import save_model
+from sclc_jax.codec.model.fast_file import save_fast
+from sclc_jax.codec.model.model_file import read_model, save_model
+from sclc_jax.models.variable_rate import init_params
 
 
 @pytest.fixture
@@ -306,3 +308,19 @@ def test_flags_that_would_do_nothing_are_not_offered(folder, capsys):
 def test_version_names_what_matters(capsys):
   assert cli.main(["--version"]) == 0
   assert "jax " in capsys.readouterr().out
+
+
+def test_fast_needs_a_fast_decoder_and_then_shows_its_picture(folder, capsys):
+  assert _run("compress", "b.png", "--model", "m.sclcm") == 0
+  capsys.readouterr()
+  command = "decompress", "b.sclc", "--model", "m.sclcm", "--fast", "-o"
+  assert _run(*command, "x.png") == 1
+  assert "there is no m.fast.sclcm. Leave --fast out" in _error(capsys)
+  model = read_model("m.sclcm")
+  config = dataclasses.replace(model.config, fast=True)
+  fast = init_params(config, 0)["fast_synthesis"]
+  save_fast(dataclasses.replace(model, fast=fast), "m.fast.sclcm")
+  assert _run(*command, "x.png") == 0
+  assert _run("decompress", "b.sclc", "--model", "m.sclcm", "-o", "y.png") == 0
+  x, y = (np.asarray(Image.open(name)) for name in ("x.png", "y.png"))
+  assert x.shape == y.shape and (x != y).any()

@@ -1,5 +1,6 @@
 """Every config can be trained, every bench starts."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -11,6 +12,8 @@ import jax
 import pytest
 from PIL import Image
 
+from sclc_jax.codec.model.fast_file import save_fast
+from sclc_jax.codec.model.model_file import read_model, save_model
 from sclc_jax.codec.model.shipped import shipped_models
 from sclc_jax.config import ExperimentConfig, ModelConfig, stage_model
 from sclc_jax.malloc import VARIABLES
@@ -110,11 +113,15 @@ def folder(tmp_path_factory, photo) -> pathlib.Path:
   (folder / "images").mkdir()
   for i in range(2):
     Image.fromarray(photo[:, 16 * i :]).save(folder / "images" / f"{i}.png")
+  fast = init_params(ModelConfig(N=8, M=12, fast=True), 0)["fast_synthesis"]
+  model = dataclasses.replace(read_model(_MODEL), fast=fast)
+  save_model(model, folder / "model.sclcm")
+  save_fast(model, folder / "model.fast.sclcm")
   return folder
 
 
 def test_benches_that_take_seconds_run(folder):
-  model = ["--model", str(_MODEL)]
+  model = ["--model", str(folder / "model.sclcm")]
   both = ["--images", str(folder / "images"), *model]
   fit = ["--fit", str(folder / "images")]
   tiny = ["--N", "4", "--M", "6", "--repeats", "1"]
@@ -130,6 +137,7 @@ def test_benches_that_take_seconds_run(folder):
     ("encoder", [*both, "--weights", "0", "0.04", "--crop", "64"]),
     ("selection", [*both, *fit, "--improbable", "0", "0.01", "--crop", "64"]),
     ("floor", [*both, *fit]),
+    ("fast_decoder", [*both, "--repeats", "1"]),
     ("coder", ["--cases", "20"]),
     ("codec_speed", [*tiny, *size]),
     ("bases_speed", [*tiny, *size, "--base", "context"]),
