@@ -29,6 +29,7 @@ from sclc_jax.export.density import y_mixture, y_tables, z_tables
 # Large kernels are rounded to units of about this part of each channel's root
 # mean square, in powers of two, so that a file packs better.
 _KERNEL_UNIT = 2.0**-5.5
+_FAST_KERNEL_UNIT = 2.0**-8  # of the shallow synthesis: 2^-5.5 took 0.06 dB
 # Deviation of a learned density of y, in predicted scales, to within sqrt(2):
 # tables go from scales of 0.11 to 256, and symbols of y deviate by up to 100.
 _DEVIATION = 0.5
@@ -56,7 +57,8 @@ def freeze(
   model = _frozen(dataclasses.replace(config, fast=False), params, objective)
   if fast is None:
     return model
-  return dataclasses.replace(model, fast=_as_stored(fast))
+  fast = _as_stored(fast, _FAST_KERNEL_UNIT)
+  return dataclasses.replace(model, fast=fast)
 
 
 def with_fast_of(model: CodecModel, params: dict[str, Any]) -> CodecModel:
@@ -79,23 +81,32 @@ def with_fast_of(model: CodecModel, params: dict[str, Any]) -> CodecModel:
     for key in part:
       ours, trained = ours.get(key, {}), trained.get(key, {})
     old, new = flatten(ours, ""), flatten(_as_stored(trained), "")
-    if old.keys() != new.keys() or any((old[k] != new[k]).any() for k in old):
+    if old.keys() != new.keys() or not all(
+      np.array_equal(old[key], new[key]) for key in old
+    ):
       raise ValueError(
         f"the run's {part[-1]} is not that of model {model.fingerprint.hex()}, "
         "so that its fast decoder knows other latents; give init_from that "
         "model."
       )
-  return dataclasses.replace(model, fast=_as_stored(params["fast_synthesis"]))
+  fast = _as_stored(params["fast_synthesis"], _FAST_KERNEL_UNIT)
+  return dataclasses.replace(model, fast=fast)
 
 
-def _as_stored(params: dict[str, Any]) -> dict[str, Any]:
+def _as_stored(
+  params: dict[str, Any], share: float = _KERNEL_UNIT
+) -> dict[str, Any]:
   """Parameters as a file keeps them, in float32.
+
+  Args:
+    params: nested dict of arrays.
+    share: unit of large kernels, in root mean squares of a channel.
 
   Raises:
     ValueError: one is not finite.
   """
   flat = {
-    path: _round_kernel(np.asarray(value, np.float32)).astype(np.float16)
+    path: _round_kernel(np.asarray(value, np.float32), share).astype(np.float16)
     for path, value in flatten(params, "params").items()
   }
   for path, value in flat.items():
@@ -165,7 +176,9 @@ def _curves(config: ModelConfig, params: dict[str, Any]) -> np.ndarray:
   return half / threshold * np.asarray(gamma, np.float64)
 
 
-def _round_kernel(value: np.ndarray) -> np.ndarray:
+def _round_kernel(
+  value: np.ndarray, share: float = _KERNEL_UNIT
+) -> np.ndarray:
   """A large kernel [H, W, I, O] in whole units; others as they are."""
   if value.ndim != 4 or value.size < LARGE_KERNEL:
     return value
@@ -173,7 +186,7 @@ def _round_kernel(value: np.ndarray) -> np.ndarray:
   total = np.cumsum(squares, 0)[-1]  # in order, on any machine
   rms = np.sqrt(total / len(squares))
   # float16 has no finer units.
-  wanted = np.maximum(rms * _KERNEL_UNIT, 2.0**-24)
+  wanted = np.maximum(rms * share, 2.0**-24)
   # The power of two nearest in logarithm.
   unit = np.ldexp(1.0, elementary.floor_log2(wanted * wanted * 2) // 2)
   return (np.round(value / unit) * unit).astype(np.float32)
