@@ -207,8 +207,8 @@ def _check_sweep(args) -> None:
 
 
 def _export(args) -> None:
-  from sclc_jax.codec.model.fast_file import fast_path
   from sclc_jax.codec.model.model_file import find_model, save_model
+  from sclc_jax.codec.model.shipped import fast_path
   from sclc_jax.export.freeze import freeze, with_mask_threshold
   from sclc_jax.runs import provenance
   from sclc_jax.runs.experiment import load_checkpoint

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
 from sclc_jax.codec.model.codec_model import CodecModel, flatten, unflatten
-from sclc_jax.codec.model.shipped import FAST_SUFFIX
+from sclc_jax.codec.model.shipped import fast_path
 from sclc_jax.codec.model.tensor_file import (
-  DamagedTensorsError,
+  checked,
   read_about,
   read_tensors,
   write_tensors,
@@ -27,12 +26,6 @@ from sclc_jax.models.variable_rate import params_shapes
 
 VERSION = 1
 _PREFIX = "fast"
-
-
-def fast_path(path: str | os.PathLike) -> pathlib.Path:
-  """The file that goes with a model's file."""
-  path = pathlib.Path(path)
-  return path.with_name(path.name.removesuffix(".sclcm") + FAST_SUFFIX)
 
 
 def save_fast(model: CodecModel, path: str | os.PathLike) -> None:
@@ -62,7 +55,7 @@ def with_fast(model: CodecModel, path: str | os.PathLike) -> CodecModel:
       f"{path}. Leave --fast out, or train one "
       "with 'sclc train --config fast'."
     )
-  try:
+  with checked(path):
     about = read_about(path)
     if about["version"] > VERSION:
       raise ValueError(
@@ -75,11 +68,6 @@ def with_fast(model: CodecModel, path: str | os.PathLike) -> CodecModel:
         f"{model.fingerprint.hex()}; export both from one run."
       )
     return dataclasses.replace(model, fast=_params(model, read_tensors(path)))
-  except (DamagedTensorsError, KeyError, TypeError) as error:
-    raise ValueError(
-      f"{path} is not a whole fast decoder ({type(error).__name__}: {error}); "
-      "copy or export it again."
-    ) from None
 
 
 def _params(

@@ -12,7 +12,7 @@ from sclc_jax.codec.model.tensor_file import read_about
 from sclc_jax.config import ModelConfig, from_dict
 
 DEFAULT_MODEL = "hyperprior-mse"
-FAST_SUFFIX = ".fast.sclcm"  # of what `fast_file` keeps beside a model
+_FAST_SUFFIX = ".fast.sclcm"
 
 
 def shipped_models() -> dict[str, pathlib.Path]:
@@ -21,8 +21,14 @@ def shipped_models() -> dict[str, pathlib.Path]:
   return {
     pathlib.Path(str(entry)).stem: pathlib.Path(str(entry))
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-    if entry.name.endswith(".sclcm") and not entry.name.endswith(FAST_SUFFIX)
+    if entry.name.endswith(".sclcm") and not entry.name.endswith(_FAST_SUFFIX)
   }
+
+
+def fast_path(path: str | os.PathLike) -> pathlib.Path:
+  """Where the fast decoder of a model lies, if it has one (`fast_file`)."""
+  path = pathlib.Path(path)
+  return path.with_name(path.name.removesuffix(".sclcm") + _FAST_SUFFIX)
 
 
 def shipped_file(fingerprint: str) -> tuple[str, pathlib.Path] | None:
@@ -51,13 +57,14 @@ def read_facts(path: str | os.PathLike) -> dict[str, Any]:
   """What a model's file says of it, without reading its arrays."""
   about = read_about(path)
   config = from_dict(about["model"], ModelConfig)
+  fast = ["fast decoder"] if fast_path(path).is_file() else []
   return {
     "fingerprint": about["fingerprint"],
     "base": config.base,
     "N": config.N,
     "M": config.M,
     "bytes": os.path.getsize(path),
-    "parts": config.describe_parts(),
+    "parts": config.describe_parts() + fast,
     "rates": config.describe_rates(),
     **{key: about[key] for key in ("provenance",) if key in about},
   }

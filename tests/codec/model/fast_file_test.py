@@ -6,8 +6,9 @@ import pytest
 
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.model.codec_model import with_fingerprint
-from sclc_jax.codec.model.fast_file import fast_path, save_fast
+from sclc_jax.codec.model.fast_file import save_fast
 from sclc_jax.codec.model.model_file import read_model, save_model
+from sclc_jax.codec.model.shipped import fast_path, read_facts
 from sclc_jax.export.freeze import freeze
 from sclc_jax.models.variable_rate import init_params
 
@@ -31,8 +32,10 @@ def test_it_comes_back_and_only_when_asked_for(model, path):
   assert read_model(path).fast is None
   read = read_model(path, fast=True)
   jax.tree.map(np.testing.assert_array_equal, read.fast, model.fast)
+  assert "fast decoder" in read_facts(path)["parts"]
   fast_path(path).unlink()
   assert read_model(path).fingerprint == model.fingerprint
+  assert "fast decoder" not in read_facts(path)["parts"]
 
 
 def test_no_fingerprint_and_no_model_file_depends_on_it(model, path, tmp_path):
@@ -61,7 +64,7 @@ def test_that_of_another_model_is_refused(model, path):
 def test_one_of_other_shapes_is_damaged(model, path):
   fast = {k: v for k, v in model.fast.items() if k != "conv_3"}
   save_fast(dataclasses.replace(model, fast=fast), fast_path(path))
-  with pytest.raises(ValueError, match="not a whole fast decoder"):
+  with pytest.raises(ValueError, match="fast.sclcm is not a whole .sclcm model"):
     read_model(path, fast=True)
 
 
@@ -69,5 +72,5 @@ def test_one_of_other_shapes_is_damaged(model, path):
 def test_a_cut_file_is_refused(path, keep):
   part = fast_path(path)
   part.write_bytes(part.read_bytes()[:keep])
-  with pytest.raises(ValueError, match="not a whole fast decoder"):
+  with pytest.raises(ValueError, match="fast.sclcm is not a whole .sclcm model"):
     read_model(path, fast=True)
