@@ -59,14 +59,17 @@ def test_pictures_are_those_of_the_shallow_synthesis(codec, fast, photo):
   assert (got != codec.decompress(data)).any()
 
 
-def test_tiles_give_the_whole_picture(fast, photo):
+def test_tiles_and_regions_are_parts_of_the_whole_picture(fast, photo):
   image = np.tile(photo, (5, 3, 1))[:600, :400]
   data = fast.compress(image, 3)
   y_hat = fast.symbols(data).y_hat
   model = fast.model
   small = Transforms(model.config, model.params, tile=12, fast=model.fast)
   tiled = small.synthesis(y_hat, *image.shape[:2], 0)
-  assert np.abs(tiled.astype(int) - fast.decompress(data)).max() <= 1
+  whole = fast.decompress(data)
+  assert np.abs(tiled.astype(int) - whole).max() <= 1
+  region = fast.decompress(data, (90, 200, 50, 60))
+  np.testing.assert_array_equal(region, whole[200:260, 90:140])
 
 
 def test_many_files_give_what_each_gives(fast, photo):
