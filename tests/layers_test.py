@@ -12,7 +12,7 @@ LAYERS = (
   ("config", "metrics", "images", "files", "formats", "cpus", "malloc"),
   ("nn",),
   ("models",),
-  ("codec/tiles", "codec/elementary"),
+  ("codec/tiles", "codec/elementary", "codec/images"),
   ("codec/entropy", "codec/stream"),
   ("codec/exact",),
   ("codec/model", "weights"),
