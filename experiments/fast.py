@@ -10,7 +10,7 @@ model stays as it is, bit for bit: the stage trains the shallow synthesis alone,
 on latents as the encoder codes them. For another model set `init_from`,
 `model.N`, `model.M`, `model.density` and the Lagrange weights to its own.
 
-Cost: half a second a step on two CPU cores that do nothing else. What it loses:
+Cost: 5 s a step on two CPU cores that ten other jobs shared. What it loses:
 docs/results.md, "The fast decoder".
 
 The one that ships had the same loss, optimiser and levels in 8,000 steps, but
