@@ -39,15 +39,18 @@ class Loader:
 
 
 def main() -> None:
-  import torch
-  from torchvision import datasets, transforms
-
-  parser = argparse.ArgumentParser(description=__doc__)
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+  )
   parser.add_argument("folder", help="CLASS/NAME.sclc below it")
   parser.add_argument("--workers", type=int, default=2, help="processes")
   parser.add_argument("--side", type=int, default=256, help="of the crops")
   parser.add_argument("--batch", type=int, default=8, help="crops a batch")
   args = parser.parse_args()
+
+  import torch
+  from torchvision import datasets, transforms
+
   crop = transforms.Compose(
     [transforms.Resize(args.side), transforms.CenterCrop(args.side),
      transforms.ToTensor()]

@@ -89,7 +89,10 @@ def test_a_stage_of_no_steps_leaves_its_parts_unbuilt():
   config = _config({"base": 1, "selective": 1}, init_from="cpu-small")
   built = [stage_model(config, stage) for stage in STAGES]
   assert not any(model.adaptive for model in built)
-  assert [model.selective for model in built] == [False, False, True, True]
+  later = STAGES.index("selective")
+  assert [model.selective for model in built] == [
+    number >= later for number in range(len(STAGES))
+  ]
 
 
 def test_without_a_selector_in_the_model_none_is_built():

@@ -91,6 +91,14 @@ def test_sigterm_saves_and_ends_and_the_same_run_resumes_exactly(
   _assert_resumes_as_unbroken(tmp_path, unbroken)
 
 
+@pytest.fixture
+def ctrl_c():
+  """Ctrl-C as in a terminal; a process in the background ignores it."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
 def _interrupting(at: int, times: int = 1):
   """Batches; before that of a step, Ctrl-C is pressed so many times."""
 
@@ -105,7 +113,7 @@ def _interrupting(at: int, times: int = 1):
 
 
 def test_ctrl_c_saves_says_so_and_the_same_run_resumes_exactly(
-  unbroken, tmp_path, capsys
+  unbroken, tmp_path, capsys, ctrl_c
 ):
   handler = signal.getsignal(signal.SIGINT)
   with pytest.raises(KeyboardInterrupt) as stop:
@@ -119,7 +127,7 @@ def test_ctrl_c_saves_says_so_and_the_same_run_resumes_exactly(
   assert f"resumed from step {step} of 8 (stage" in capsys.readouterr().err
 
 
-def test_a_second_ctrl_c_ends_at_once(tmp_path):
+def test_a_second_ctrl_c_ends_at_once(tmp_path, ctrl_c):
   with pytest.raises(KeyboardInterrupt) as stop:
     train(_base_only(), tmp_path, _interrupting(0, 2), quiet=True)
   assert not str(stop.value)
