@@ -8,11 +8,18 @@ from PIL import Image
 from sclc_jax import cli
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.model.model_file import find_model, find_shipped
-from sclc_jax.codec.model.shipped import read_card, shipped_models
+from sclc_jax.codec.model.shipped import (
+  fast_path,
+  read_card,
+  shipped_models,
+)
 from sclc_jax.metrics import psnr_db
 
 pytestmark = pytest.mark.usefixtures("compile_as_users_do")
 NAMES = list(shipped_models())
+FAST_NAMES = [
+  name for name, path in shipped_models().items() if fast_path(path).is_file()
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,3 +85,15 @@ def test_models_are_listed_a_line_each_and_one_in_full(capsys):
   assert not cli.main(["models", "cpu-medium", "--json"])
   facts = json.loads(capsys.readouterr().out)
   assert len(facts["provenance"]) == 12 and len(facts["curve"]["rows"]) == 8
+
+
+@pytest.mark.parametrize("name", FAST_NAMES)
+def test_a_fast_decoder_is_small_and_shows_nearly_the_same(name, photo):
+  assert fast_path(shipped_models()[name]).stat().st_size <= 2_000_000
+  full, fast = (load_codec(name, fast=value) for value in (False, True))
+  for quality, most in ((1, 0.5), (8, 3)):
+    data = full.compress(photo, quality)
+    lost = psnr_db(photo, full.decompress(data)) - psnr_db(
+      photo, fast.decompress(data)
+    )
+    assert lost < most
