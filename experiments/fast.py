@@ -37,7 +37,7 @@ def get_config():
   config.stages.fast.steps = 8_700
 
   config.optim.method = "soap"
-  config.optim.lr = 4e-4  # 1e-3 lost 0.8 dB more at level 8 after as many steps
+  config.optim.lr = 4e-4  # from 1e-3 down to it, level 8 gained 0.9 dB at once
   config.optim.warmup_steps = 50
   config.optim.final_lr_fraction = 0.02
   config.optim.clip_norm = 1.0
