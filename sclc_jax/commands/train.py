@@ -170,7 +170,7 @@ def _check_train(args) -> None:
     local_path(key, value)
     kind, _, path = value.partition(":")
     if kind == "folder" and path:
-      input_folder(f"{key} names", path)
+      input_folder(f"{key}:", path)
 
 
 def _train(args) -> None:
