@@ -93,25 +93,6 @@ def plot_rd(
   _save(figure, path)
 
 
-def plot_training(
-  rates: dict[str, dict[int, float]], path: str | os.PathLike
-) -> None:
-  """BD-rate over the steps of training runs.
-
-  Args:
-    rates: percent at each validated step, by run.
-    path: PNG to write.
-  """
-  figure, axis = _pyplot().subplots(figsize=(7, 4), layout="constrained")
-  for name, found in rates.items():
-    steps = sorted(found)
-    axis.plot(steps, [found[step] for step in steps], ".-", label=name)
-  axis.set(xlabel="step", ylabel="BD-rate (%), validation images")
-  axis.grid(alpha=0.3)
-  axis.legend(fontsize=8)
-  _save(figure, path)
-
-
 def plot_matrix(
   names: list[str],
   matrix: list[list[tuple[float, bool]]],

@@ -88,13 +88,13 @@ def unevenness(evaluation: Evaluation) -> float:
 
 def rising_line(evaluation: Evaluation) -> str:
   """`rising_steps` and `unevenness` as one line."""
-  found = rising_steps(evaluation)
+  measured = rising_steps(evaluation)
   parts = [
     f"{key} {mean}/{steps} (single images {single}/{all_})"
-    for key, (mean, steps, single, all_) in found.items()
+    for key, (mean, steps, single, all_) in measured.items()
   ]
-  of_mean = all(a == b for a, b, _, _ in found.values())
-  of_each = all(c == d for _, _, c, d in found.values())
+  of_mean = all(a == b for a, b, _, _ in measured.values())
+  of_each = all(c == d for _, _, c, d in measured.values())
   return (
     f"monotone in every step: mean {'yes' if of_mean else 'no'}, every image "
     f"{'yes' if of_each else 'no'}; rising steps: {', '.join(parts)}; "
@@ -381,15 +381,15 @@ def _bd_section(ours: System, all_curves: dict[str, Curve]) -> str:
 
 
 def _selection_section(systems: Sequence[System]) -> list[str]:
-  found = []
+  measured = []
   for other in systems[1:]:
     saved = selection_saves(systems[0], other)
     if saved is not None:
-      found.append(
+      measured.append(
         f"Selection changes the rate by {saved:+.2f} % at equal PSNR "
         f"({systems[0].name} and {other.name}, one of which does not select)."
       )
-  return ["## What selection saves", *found] if found else []
+  return ["## What selection saves", *measured] if measured else []
 
 
 def _gain_section(ours: System, peer_rows, others) -> str:

@@ -36,9 +36,9 @@ def test_curves_that_do_not_meet_have_no_bd_rate():
 
 def test_value_at_a_rate_is_the_point_there_and_nan_outside():
   at = np.array([0.1, *_BPP, 2.0])
-  found = curves.value_at(_CURVE, at, "psnr_db")
-  np.testing.assert_allclose(found[1:-1], _VALUES["psnr_db"])
-  assert np.isnan(found[[0, -1]]).all()
+  actual = curves.value_at(_CURVE, at, "psnr_db")
+  np.testing.assert_allclose(actual[1:-1], _VALUES["psnr_db"])
+  assert np.isnan(actual[[0, -1]]).all()
 
 
 def test_anchors_keep_each_metric_that_they_have(tmp_path):
@@ -49,12 +49,12 @@ def test_anchors_keep_each_metric_that_they_have(tmp_path):
   rows += [f"ssim,{b},,{0.9 + b / 100}" for b in (1, 2, 3)]
   rows += ["short,1,30,0.9"]
   path.write_text("\n".join(rows))
-  found = curves.read_anchors(path)
-  assert list(found) == ["both", "psnr", "ssim"]
-  np.testing.assert_array_equal(found["both"].bpp, [0.5, 1, 2])
-  assert found["psnr"].points("ms_ssim_db") is None
-  assert found["ssim"].points("psnr_db") is None
-  assert found["ssim"].points("ms_ssim_db")[1][0] == pytest.approx(
+  actual = curves.read_anchors(path)
+  assert list(actual) == ["both", "psnr", "ssim"]
+  np.testing.assert_array_equal(actual["both"].bpp, [0.5, 1, 2])
+  assert actual["psnr"].points("ms_ssim_db") is None
+  assert actual["ssim"].points("psnr_db") is None
+  assert actual["ssim"].points("ms_ssim_db")[1][0] == pytest.approx(
     -10 * np.log10(0.09)
   )
 

@@ -16,10 +16,10 @@ def _rows(bpp, image):
 
 def test_rising_steps_are_counted_for_means_and_single_images():
   rows = _rows([1, 3, 2, 4], "a") + _rows([1, 2, 5, 5], "b")[::-1]
-  found = report.rising_steps(Evaluation(rows))
-  assert found["bpp"] == (3, 3, 4, 6)
+  actual = report.rising_steps(Evaluation(rows))
+  assert actual["bpp"] == (3, 3, 4, 6)
   # From 1.0 on a fraction cannot rise.
-  assert found["psnr_db"] == found["selected_fraction"] == (3, 3, 6, 6)
+  assert actual["psnr_db"] == actual["selected_fraction"] == (3, 3, 6, 6)
   line = report.rising_line(Evaluation(rows))
   assert line.startswith("monotone in every step: mean yes, every image no")
   line = report.rising_line(Evaluation(_rows([1, 2, 3], "a")))
