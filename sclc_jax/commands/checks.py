@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import importlib.util
 import math
 import os
@@ -10,6 +9,7 @@ import pathlib
 import re
 from collections.abc import Iterable
 
+from sclc_jax.codec.model.shipped import find_file
 from sclc_jax.files import same_file
 
 _REMOTE = re.compile(r"(?:folder:)?[A-Za-z][A-Za-z0-9+.-]*://")
@@ -65,16 +65,9 @@ def check_model(args) -> None:
   name = getattr(args, "model", None)
   if name is None:
     return
+  find_file(name)  # a ValueError where it is no name
   if _is_model_file(name):
     input_file("--model", name)
-    return
-  entries = importlib.resources.files("sclc_jax.weights").iterdir()
-  names = sorted(e.name[:-6] for e in entries if e.name.endswith(".sclcm"))
-  if name not in names:
-    raise ValueError(
-      f"there is no model {name!r}; shipped are {', '.join(names)}; else give "
-      "the path of an .sclcm file."
-    )
 
 
 def _is_model_file(name: str | None) -> bool:

@@ -76,8 +76,6 @@ def register(add: Add) -> None:
     "lossless), .jpg (quality 95, 4:4:4), .avif (quality 90, 4:4:4)",
   )
   fast_flag(decompress)
-
-
   part = decompress.add_mutually_exclusive_group()
   part.add_argument(
     "--region", type=_region, metavar="X,Y,W,H",

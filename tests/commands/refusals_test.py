@@ -19,6 +19,7 @@ _ARGUMENTS = {
   "compress a.png -o no/such.sclc": "no/such.sclc",
   "compress a.png -o gs://bucket/a.sclc": "gs://bucket/a.sclc",
   "compress s3://bucket/a.png": "s3://bucket/a.png",
+  "compress a.png --model hyperprior-mse.fast": "no model",
   "compress a.png --quality 0.5": "[1, 8]",
   "compress a.png --quality 9": "[1, 8]",
   "compress a.png --quality nan": "[1, 8]",

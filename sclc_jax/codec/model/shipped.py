@@ -1,4 +1,7 @@
-"""The models in the package: their files and their cards."""
+"""The models in the package: their files and their cards.
+
+To name a model takes milliseconds: NumPy comes with the first file read.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import os
 import pathlib
 from typing import Any
 
-from sclc_jax.codec.model.tensor_file import read_about
 from sclc_jax.config import ModelConfig, from_dict
 
 DEFAULT_MODEL = "hyperprior-mse"
@@ -33,6 +35,8 @@ def fast_path(path: str | os.PathLike) -> pathlib.Path:
 
 def shipped_file(fingerprint: str) -> tuple[str, pathlib.Path] | None:
   """Name and file of the one that has this fingerprint, if any."""
+  from sclc_jax.codec.model.tensor_file import read_about
+
   for name, path in shipped_models().items():
     if read_about(path)["fingerprint"] == fingerprint:
       return name, path
@@ -42,7 +46,7 @@ def shipped_file(fingerprint: str) -> tuple[str, pathlib.Path] | None:
 def find_file(path_or_name: str | None = None) -> pathlib.Path:
   """The file of a model by path or shipped name, or of the default one."""
   shipped = shipped_models()
-  name = path_or_name or DEFAULT_MODEL
+  name = DEFAULT_MODEL if path_or_name is None else path_or_name
   if name in shipped:
     return shipped[name]
   if name.endswith(".sclcm") or os.sep in name:
@@ -55,6 +59,8 @@ def find_file(path_or_name: str | None = None) -> pathlib.Path:
 
 def read_facts(path: str | os.PathLike) -> dict[str, Any]:
   """What a model's file says of it, without reading its arrays."""
+  from sclc_jax.codec.model.tensor_file import read_about
+
   about = read_about(path)
   config = from_dict(about["model"], ModelConfig)
   fast = ["fast decoder"] if fast_path(path).is_file() else []
