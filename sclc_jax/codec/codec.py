@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -16,13 +15,8 @@ from sclc_jax.codec.latents.quality import check_quality, to_q
 from sclc_jax.codec.latents.refinement import Refinement, check_effort
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.model.model_file import find_model
-from sclc_jax.codec.pixels import picture
-from sclc_jax.codec.pixels.preview import (
-  check_preview,
-  preview,
-  smaller_alpha,
-)
-from sclc_jax.codec.pixels.stacks import in_stacks, thread_pool
+from sclc_jax.codec.pixels import picture, stacks
+from sclc_jax.codec.pixels.preview import check_preview, preview
 from sclc_jax.codec.pixels.transforms import Transforms
 from sclc_jax.codec.stream import bitstream, sections
 from sclc_jax.images import MAX_PIXELS
@@ -59,21 +53,12 @@ class Codec:
     fast: bool = False,
   ):
     check_effort(model, effort)
-    if fast and model.fast is None:
-      raise ValueError(
-        f"model {model.fingerprint.hex()} was read without its fast decoder; "
-        "read it with fast=True, or leave fast out."
-      )
     self.model = model
     self.effort = effort
     self.max_pixels = max_pixels
-    self.transforms = Transforms(
-      model.config, model.params, fast=model.fast if fast else None
-    )
+    self.transforms = Transforms.of(model, fast)
     coder = get_engine(engine)
-    if rate_weight is None:
-      rate_weight = model.config.rate_weight
-    latents = self._latents = LatentCoder(model, coder, rate_weight)
+    latents = LatentCoder(model, coder, rate_weight)
     refinement = None
     if effort:
       refinement = Refinement(model, self.transforms, latents, effort, progress)
@@ -81,7 +66,10 @@ class Codec:
     self._decoder = Decoder(model, coder, latents, max_pixels)
 
   def analyse(
-    self, image: np.ndarray, metadata: Mapping[str, bytes] | None = None
+    self,
+    image: np.ndarray,
+    metadata: Mapping[str, bytes] | None = None,
+    y: np.ndarray | None = None,
   ) -> Analysis:
     """Transforms an image once, for any number of qualities.
 
@@ -90,14 +78,13 @@ class Codec:
         [H, W, 2] are these with alpha, which is kept exactly. Colours under
         an alpha of 0 are not: they are filled from the visible ones around.
       metadata: see `compress`.
+      y: what `transforms.analysis` gives for the image, if known.
     """
     image = picture.prepared(image, self.max_pixels)
-    y = self.transforms.analysis(picture.without_alpha(image))
-    return self._analysed(image, y, metadata or {})
-
-  def _analysed(self, image, y, metadata: Mapping[str, bytes]) -> Analysis:
+    if y is None:
+      y = self.transforms.analysis(picture.without_alpha(image))
     z = self.transforms.hyper_analysis(y)
-    return self._encoder.analysis(image, y, z, metadata)
+    return self._encoder.analysis(image, y, z, metadata or {})
 
   def encode(
     self,
@@ -115,13 +102,6 @@ class Codec:
     """
     choice = self._encoder.choose(analysis, quality, refine)
     return bitstream.pack(self._encoder.file(analysis, choice))
-
-  def chosen(
-    self, analysis: Analysis, quality: float | np.ndarray
-  ) -> tuple[np.ndarray, np.ndarray]:
-    """Table index and symbol of what `encode` codes of y, int32 [n] each."""
-    choice = self._encoder.choose(analysis, quality)
-    return choice.index, choice.symbols
 
   def mask(self, analysis: Analysis, quality: float | np.ndarray) -> np.ndarray:
     """The elements coded at a quality, bool [h, w, M]."""
@@ -160,8 +140,7 @@ class Codec:
     check_quality(quality, self.model.top_quality)
     analysis = self.analyse(image, metadata)
     choice = self._encoder.choose(analysis, quality)
-    none = np.empty(0, np.float32)  # frees what a large image cannot spare
-    analysis = dataclasses.replace(analysis, y=none, side=none, importance=None)
+    analysis = analysis.without_latents()  # a large image needs the memory
     return bitstream.pack(self._encoder.file(analysis, choice))
 
   def decompress(
@@ -182,12 +161,10 @@ class Codec:
       ValueError: the file is damaged, or was made with another model; or the
         region is not inside the picture.
     """
-    return self._decompress(bitstream.unpack(data), region)
-
-  def _decompress(self, file: bitstream.File, region=None) -> np.ndarray:
+    file = bitstream.unpack(data)
     size = file.height, file.width
     part = picture.part_of(region or (0, 0, file.width, file.height), *size)
-    alpha, y_hat = self._alpha_and_y_hat(file)
+    y_hat, alpha = self._decoder.symbols(file).y_hat, sections.read_alpha(file)
     image = self.transforms.synthesis(y_hat, *size, file.colour, part)
     return picture.with_alpha(image, None if alpha is None else alpha[part])
 
@@ -206,18 +183,8 @@ class Codec:
     """
     check_preview(self.model, scale)
     file = bitstream.unpack(data)
-    alpha, y_hat = self._alpha_and_y_hat(file)
-    size = file.height, file.width
-    image = preview(
-      self.model, self.transforms.params, y_hat, size, file.colour, scale
-    )
-    if alpha is not None:
-      alpha = smaller_alpha(alpha, scale)
-    return picture.with_alpha(image, alpha)
-
-  def _alpha_and_y_hat(self, file: bitstream.File):
     y_hat = self._decoder.symbols(file).y_hat
-    return sections.read_alpha(file), y_hat
+    return preview(self.model, self.transforms.params, y_hat, file, scale)
 
   def symbols(self, data: bytes) -> Symbols:
     """Everything that a file decides before the synthesis."""
@@ -229,14 +196,7 @@ class Codec:
 
   def info(self, data: bytes) -> dict:
     """What a file holds; decodes z, not y."""
-    file = bitstream.unpack(data)
-    info = bitstream.describe(data)
-    if file.fingerprint == self.model.fingerprint:
-      mask = self._decoder.control(file)[3]
-      info["base"] = self.model.config.base
-      info["selected_fraction"] = float(mask.mean())
-      info["rates"] = self.model.rates
-    return info
+    return self._decoder.info(data)
 
   def to_q(self, quality: float) -> int:
     """Quality in [1, L] to 64ths of a level above 1."""
@@ -254,17 +214,12 @@ class Codec:
     images = [picture.prepared(image, self.max_pixels) for image in images]
     check_quality(quality, self.model.top_quality)
 
-    def one(index: int, y: np.ndarray | None) -> bytes:
+    def one(image: np.ndarray, y: np.ndarray | None) -> bytes:
       if y is None:
-        return self.compress(images[index], quality)
-      return self.encode(self._analysed(images[index], y, {}), quality)
+        return self.compress(image, quality)
+      return self.encode(self.analyse(image, y=y), quality)
 
-    def stack(indexes: list[int]) -> np.ndarray:
-      pixels = (picture.without_alpha(images[i]) for i in indexes)
-      return np.stack([picture.padded(part) for part in pixels])
-
-    shapes = [picture.grid(*image.shape[:2]) for image in images]
-    return in_stacks(self.transforms, "analysis", shapes, stack, one)
+    return stacks.analyse(self.transforms, images, one)
 
   def decompress_many(self, files: Iterable[bytes]) -> list[np.ndarray]:
     """`decompress` for each file, several in flight.
@@ -272,25 +227,13 @@ class Codec:
     Where an accelerator synthesises pictures of one size together, they may
     differ by 1 of 255 from those of `decompress`.
     """
-    read = [bitstream.unpack(data) for data in files]
-    alphas: dict[int, np.ndarray | None] = {}  # of those in stacks
 
-    def one(index: int, pixels: np.ndarray | None) -> np.ndarray:
-      if pixels is None:
-        return self._decompress(read[index])
-      file = read[index]
-      image = picture.cropped(pixels, file.height, file.width, file.colour)
-      return picture.with_alpha(image, alphas[index])
+    def latents(data: bytes) -> np.ndarray:
+      return self.symbols(data).y_hat
 
-    def stack(indexes: list[int]) -> np.ndarray:
-      with thread_pool() as pool:
-        decoded = [*pool.map(self._alpha_and_y_hat, (read[i] for i in indexes))]
-      alphas.update((i, alpha) for i, (alpha, _) in zip(indexes, decoded))
-      return np.stack([y_hat for _, y_hat in decoded])
-
-    shapes = [picture.grid(file.height, file.width) for file in read]
-    method = self.transforms.to_picture
-    return in_stacks(self.transforms, method, shapes, stack, one)
+    return stacks.synthesise(
+      self.transforms, list(files), latents, self.decompress
+    )
 
 
 def load_codec(

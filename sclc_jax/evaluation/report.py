@@ -96,10 +96,10 @@ def rising_line(evaluation: Evaluation) -> str:
   of_mean = all(a == b for a, b, _, _ in measured.values())
   of_each = all(c == d for _, _, c, d in measured.values())
   return (
-    f"monotone in every step: mean {'yes' if of_mean else 'no'}, every image "
-    f"{'yes' if of_each else 'no'}; rising steps: {', '.join(parts)}; "
-    f"steepest step of log-bpp {unevenness(evaluation):.2f} times the median "
-    "one"
+    f"rises with quality: means {'yes' if of_mean else 'no'}, "
+    f"single images {'yes' if of_each else 'no'}; steps that rise: "
+    f"{', '.join(parts)}; the largest step of log-bpp is "
+    f"{unevenness(evaluation):.2f} times the median one"
   )
 
 

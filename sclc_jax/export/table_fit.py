@@ -38,8 +38,8 @@ def fit_tables(
   for image in images:
     analysis = codec.analyse(image)
     for level in range(1, model.config.levels + 1):
-      indexes, symbols = codec.chosen(analysis, level)
-      at, escape = intervals(density, symbols, indexes)
+      coded = codec.symbols(codec.encode(analysis, level))
+      at, escape = intervals(density, coded.y, coded.index)
       counts += np.bincount(at, minlength=counts.size)
       escapes += int(escape.sum())
   if not counts.any():

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sclc_jax.files import list_files
+from sclc_jax.files import list_files, read_whole
 from sclc_jax.formats import MAX_PIXELS, SUFFIXES
 from sclc_jax.images import colour, exif, kinds, png, samples, tiff
 from sclc_jax.images.hidden import fill_hidden
@@ -113,7 +113,7 @@ def load_photo(
       not read; names the file and what helps.
   """
   name = name or _name(source)
-  data = source if isinstance(source, bytes) else _read(source)
+  data = source if isinstance(source, bytes) else read_whole(source)
   with _named(name):
     _check_kind(data)
     return _load(data, max_pixels, keep_profile)
@@ -331,10 +331,3 @@ def _numbers(image, chunks: png.Png | None, data: bytes) -> colour.Numbers:
 
 def _name(source) -> str:
   return "the input" if isinstance(source, bytes) else str(source)
-
-
-def _read(path) -> bytes:
-  try:
-    return pathlib.Path(path).read_bytes()
-  except OSError as error:
-    raise ValueError(f"cannot read {path}: {error.strerror}.") from None

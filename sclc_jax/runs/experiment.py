@@ -253,12 +253,12 @@ def load_checkpoint(
     ValueError: there is no such checkpoint.
   """
   from sclc_jax.train.checkpoint import open_checkpoint
-  from sclc_jax.train.stages import stages
+  from sclc_jax.train.stages import stage_at
   from sclc_jax.train.step import restore_state, trained_params
 
   checkpoints, step = open_checkpoint(workdir, step, best)
   config = from_dict(checkpoints.meta(step)["config"])
-  stage = next(s for s in stages(config) if step <= s.stop)
+  stage = stage_at(config, step)
   state = restore_state(checkpoints, step, config, stage)
   checkpoints.close()
   model = stage_model(config, stage.name)

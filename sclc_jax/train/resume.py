@@ -19,7 +19,7 @@ from typing import Any
 
 from sclc_jax.config import STAGES, ExperimentConfig, changes, from_dict
 from sclc_jax.train.checkpoint import Checkpoints
-from sclc_jax.train.stages import Stage, stages
+from sclc_jax.train.stages import Stage, stage_at, stages
 
 _HARMLESS = frozenset(
   (
@@ -58,7 +58,7 @@ def reached(
     return 0, lines
   old = from_dict(checkpoints.meta(step)["config"])
   changed = changes(old, config)
-  current = next(s for s in stages(old) if step <= s.stop)
+  current = stage_at(old, step)
   refused = {
     key: values
     for key, values in changed.items()

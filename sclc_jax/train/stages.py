@@ -27,6 +27,11 @@ def stages(config: ExperimentConfig) -> list[Stage]:
   return with_steps
 
 
+def stage_at(config: ExperimentConfig, step: int) -> Stage:
+  """The stage that made a checkpoint of a step."""
+  return next(stage for stage in stages(config) if step <= stage.stop)
+
+
 def ending(
   config: ExperimentConfig,
   step: int,

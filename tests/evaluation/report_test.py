@@ -21,9 +21,9 @@ def test_rising_steps_are_counted_for_means_and_single_images():
   # From 1.0 on a fraction cannot rise.
   assert actual["psnr_db"] == actual["selected_fraction"] == (3, 3, 6, 6)
   line = report.rising_line(Evaluation(rows))
-  assert line.startswith("monotone in every step: mean yes, every image no")
+  assert line.startswith("rises with quality: means yes, single images no")
   line = report.rising_line(Evaluation(_rows([1, 2, 3], "a")))
-  assert line.startswith("monotone in every step: mean yes, every image yes")
+  assert line.startswith("rises with quality: means yes, single images yes")
 
 
 def test_an_exponential_is_even_and_a_jump_is_not():

@@ -33,6 +33,11 @@ class Analysis:
   image: np.ndarray | None = None
   visible: np.ndarray | None = None
 
+  def without_latents(self) -> Analysis:
+    """What the file still needs once its symbols have been chosen."""
+    none = np.empty(0, np.float32)
+    return dataclasses.replace(self, y=none, side=none, importance=None)
+
 
 @dataclasses.dataclass(frozen=True)
 class Symbols:

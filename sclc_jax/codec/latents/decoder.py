@@ -64,6 +64,16 @@ class Decoder:
       )
     return Symbols(file, q, z, mask, index, y, y_hat)
 
+  def info(self, data: bytes) -> dict:
+    """What a file holds; decodes z, not y, and reads other models' headers."""
+    file = bitstream.unpack(data)
+    info = bitstream.describe(data)
+    if file.fingerprint == self._model.fingerprint:
+      info["base"] = self._model.config.base
+      info["selected_fraction"] = float(self.control(file)[3].mean())
+      info["rates"] = self._model.rates
+    return info
+
   def _check(self, header: bitstream.Header) -> None:
     if header.fingerprint != self._model.fingerprint:
       raise ValueError(

@@ -46,13 +46,15 @@ class LatentCoder:
   Args:
     model: a frozen model.
     engine: a range coder of `range_coder.get_engine`.
-    rate_weight: of the encoder's `RDOQ`.
+    rate_weight: of the encoder's `RDOQ`; None takes the model's own.
 
   In all methods `side` is that of `ControlPath.prior`, `mask` bool [h, w, M],
   `q` the quality step, an integer or an integer array [h, w].
   """
 
-  def __init__(self, model: CodecModel, engine, rate_weight: float):
+  def __init__(self, model: CodecModel, engine, rate_weight: float | None):
+    if rate_weight is None:
+      rate_weight = model.config.rate_weight
     self._model = model
     self._control = model.control
     self._engine = engine

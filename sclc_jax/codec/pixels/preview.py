@@ -15,8 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from sclc_jax.codec.model.codec_model import CodecModel
-from sclc_jax.codec.pixels.picture import crop_into, empty_picture
+from sclc_jax.codec.pixels.picture import (
+  crop_into,
+  empty_picture,
+  with_alpha,
+)
 from sclc_jax.codec.pixels.transforms import MARGINS, TILE
+from sclc_jax.codec.stream import bitstream, sections
 from sclc_jax.codec.tiles import scaled, tiles
 from sclc_jax.nn.conv import conv
 from sclc_jax.nn.gdn import GDN
@@ -87,8 +92,7 @@ def preview(
   model: CodecModel,
   params,
   y_hat: np.ndarray,
-  size: tuple[int, int],
-  colour: int,
+  file: bitstream.File,
   scale: int,
 ) -> np.ndarray:
   """A picture of about 1/scale of the sides.
@@ -97,14 +101,14 @@ def preview(
     model: one that has a preview.
     params: of the model, on the device.
     y_hat: float32 [h, w, M].
-    size: height and width of the whole picture.
-    colour: of the file.
+    file: whose y_hat it is; gives the size, the kind of colour and the alpha.
     scale: 8, 4 or 2.
 
   Returns:
-    uint8 [ceil(H / scale), ceil(W / scale), 3], or gray without the last.
+    uint8 [ceil(H / scale), ceil(W / scale), channels of the picture].
   """
-  image = empty_picture(*(-(-side // scale) for side in size), colour)
+  height, width = -(-file.height // scale), -(-file.width // scale)
+  image = empty_picture(height, width, file.colour)
   kernel = jnp.asarray(map_for(model.preview, scale))
   for tile in tiles(*y_hat.shape[:2], TILE, MARGINS["synthesis"]):
     part = y_hat[tile.source][None]
@@ -115,7 +119,10 @@ def preview(
       for parts in (tile.inner, tile.target)
     )
     crop_into(image[target], pixels[inner])
-  return image
+  alpha = sections.read_alpha(file)
+  if alpha is not None:
+    alpha = smaller_alpha(alpha, scale)
+  return with_alpha(image, alpha)
 
 
 def smaller_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:

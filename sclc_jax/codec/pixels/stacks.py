@@ -8,7 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from sclc_jax.codec.pixels import picture
 from sclc_jax.codec.pixels.transforms import Transforms
+from sclc_jax.codec.stream import bitstream, sections
 from sclc_jax.cpus import cpu_count
 
 _T = TypeVar("_T")
@@ -19,7 +21,50 @@ def thread_pool() -> concurrent.futures.ThreadPoolExecutor:
   return concurrent.futures.ThreadPoolExecutor(min(8, cpu_count()))
 
 
-def in_stacks(
+def analyse(
+  transforms: Transforms,
+  images: list[np.ndarray],
+  code: Callable[[np.ndarray, np.ndarray | None], _T],
+) -> list[_T]:
+  """What `code` makes of each image and its y, or None where it goes alone."""
+
+  def one(index: int, y: np.ndarray | None) -> _T:
+    return code(images[index], y)
+
+  def stack(indexes: list[int]) -> np.ndarray:
+    pixels = (picture.without_alpha(images[i]) for i in indexes)
+    return np.stack([picture.padded(part) for part in pixels])
+
+  shapes = [picture.grid(*image.shape[:2]) for image in images]
+  return _in_stacks(transforms, "analysis", shapes, stack, one)
+
+
+def synthesise(
+  transforms: Transforms,
+  files: list[bytes],
+  latents: Callable[[bytes], np.ndarray],
+  alone: Callable[[bytes], np.ndarray],
+) -> list[np.ndarray]:
+  """The picture of each file, from `latents` in a stack or from `alone`."""
+  read = [bitstream.unpack(data) for data in files]
+
+  def one(index: int, pixels: np.ndarray | None) -> np.ndarray:
+    if pixels is None:
+      return alone(files[index])
+    file = read[index]
+    image = picture.cropped(pixels, file.height, file.width, file.colour)
+    return picture.with_alpha(image, sections.read_alpha(file))
+
+  def stack(indexes: list[int]) -> np.ndarray:
+    with thread_pool() as pool:
+      return np.stack([*pool.map(latents, (files[i] for i in indexes))])
+
+  shapes = [picture.grid(file.height, file.width) for file in read]
+  method = transforms.to_picture
+  return _in_stacks(transforms, method, shapes, stack, one)
+
+
+def _in_stacks(
   transforms: Transforms,
   method: str,
   shapes: list[tuple[int, int]],

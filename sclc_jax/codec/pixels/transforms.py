@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sclc_jax.codec.exact.control import Z_MAX
+from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.pixels.picture import (
   crop_into,
   empty_picture,
@@ -85,6 +86,20 @@ class Transforms:
     self.tile = tile
     # Threads that meet a new shape wait for one compilation.
     self._compiling = threading.Lock()
+
+  @classmethod
+  def of(cls, model: CodecModel, fast: bool) -> Transforms:
+    """Those of a frozen model; pictures by its shallow synthesis if `fast`.
+
+    Raises:
+      ValueError: the model was read without it.
+    """
+    if fast and model.fast is None:
+      raise ValueError(
+        f"model {model.fingerprint.hex()} was read without its fast decoder; "
+        "read it with fast=True, or leave fast out."
+      )
+    return cls(model.config, model.params, fast=model.fast if fast else None)
 
   def analysis(self, image: np.ndarray) -> np.ndarray:
     """Image to y.
