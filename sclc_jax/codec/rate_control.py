@@ -81,18 +81,7 @@ def compress_to(
     ValueError: the model cannot reach the target with this image; the message
       says what it reaches.
   """
-  if kind not in KINDS:
-    raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
-  if kind == "ssimulacra2":
-    if not target <= 100:
-      raise ValueError(f"SSIMULACRA2 is at most 100, got {target}.")
-    if min(image.shape[:2]) < 8:
-      raise ValueError(
-        f"SSIMULACRA2 needs 8 pixels a side, got {image.shape[1]}x"
-        f"{image.shape[0]}; give --quality instead."
-      )
-  elif not (math.isfinite(target) and target > 0):
-    raise ValueError(f"the target {kind} must be positive, got {target}.")
+  _check_target(kind, target, image.shape)
   analysis = codec.analyse(image, metadata)
   pixels = image.shape[0] * image.shape[1]
   files: dict[int, bytes] = {}
@@ -128,6 +117,21 @@ def compress_to(
   return Hit(files[best], quality, values[best], len(values))
 
 
+def _check_target(kind: str, target: float, shape: tuple[int, ...]) -> None:
+  if kind not in KINDS:
+    raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
+  if kind == "ssimulacra2":
+    if not target <= 100:
+      raise ValueError(f"SSIMULACRA2 is at most 100, got {target}.")
+    if min(shape[:2]) < 8:
+      raise ValueError(
+        f"SSIMULACRA2 needs 8 pixels a side, got {shape[1]}x"
+        f"{shape[0]}; give --quality instead."
+      )
+  elif not (math.isfinite(target) and target > 0):
+    raise ValueError(f"the target {kind} must be positive, got {target}.")
+
+
 def _visible_psnr(analysis: Analysis, picture: np.ndarray) -> float:
   """PSNR of a picture without alpha, in dB, where it is not hidden."""
   if analysis.visible is None:
@@ -149,9 +153,7 @@ def _visible_score(
   return score(analysis.image, picture)
 
 
-def _best(
-  kind: str, values: dict[int, float], target: float, last: int
-) -> int:
+def _best(kind: str, values: dict[int, float], target: float, last: int) -> int:
   """The quality step whose value is nearest to the target.
 
   Raises:

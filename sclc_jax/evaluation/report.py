@@ -142,70 +142,97 @@ def write_report(
     The files written.
   """
   out = pathlib.Path(out)
+  curves = {s.name: s.curve for s in systems} | others
+  files = _write_figures(out, systems, curves, paths[0])
+  plotted = [path.name for path in files if path.name.startswith("rd_")]
+  parts = [
+    "# Evaluation",
+    _head(command, systems, paths, versions),
+    *_quality_section(systems, plotted),
+    "## BD-rate",
+    _bd_section(systems[0], curves),
+    *_selection_section(systems),
+    "## PSNR at the same rate",
+    _gain_section(systems[0], peer_rows, others),
+    *_cost_section(systems),
+    "## Time",
+    _time_section(systems, peer_rows),
+    *left_out,
+    *_steps_section(systems),
+  ]
+  page = out / "report.md"
+  text = "\n\n".join(parts)
+  write_whole(page, f"{text}\n".encode(errors="surrogateescape"))
+  return [*files, page]
+
+
+def _write_figures(
+  out: pathlib.Path,
+  systems: Sequence[System],
+  curves: dict[str, Curve],
+  first: pathlib.Path,
+) -> list[pathlib.Path]:
+  """Plots, and what they show as CSV; the masks are of the `first` image."""
   files: list[pathlib.Path] = []
 
-  def add(name: str, write: Callable, *args) -> str:
+  def add(name: str, write: Callable, *args) -> None:
     write(*args, out / name)
     files.append(out / name)
-    return name
 
   ours = systems[0]
-  all_curves = {s.name: s.curve for s in systems} | others
   for system in systems:
     add(f"rows_{system.name}.csv", system.evaluation.write_csv)
-  add("curves.csv", _write_curves, all_curves)
-  figures = []
+  add("curves.csv", _write_curves, curves)
   for key, metric in METRICS.items():
-    shown = {name: c.points(key) for name, c in all_curves.items()}
+    shown = {name: c.points(key) for name, c in curves.items()}
     shown = {name: points for name, points in shown.items() if points}
     if ours.name not in shown:
       continue
-    figures.append(add(f"rd_{key}.png", plots.plot_rd, shown, metric.label))
-    matrix = _bd_matrix(list(shown), all_curves, key)
+    add(f"rd_{key}.png", plots.plot_rd, shown, metric.label)
+    matrix = _bd_matrix(list(shown), curves, key)
+    title = f"BD-rate ({metric.short}): row against column"
     add(f"bd_rate_{key}.csv", _write_matrix, list(shown), matrix)
-    add(f"bd_rate_{key}.png", plots.plot_matrix, list(shown), matrix,
-        f"BD-rate ({metric.short}): row against column")  # fmt: skip
-  add("continuous.png", plots.plot_continuous, [(s.name, s.means)
-      for s in systems])  # fmt: skip
-  image = load_image(paths[0], ours.codec.max_pixels)
-  add("masks.png", plots.plot_levels, image, paths[0].stem,
-      explain.levels(ours.codec, ours.codec.analyse(image)))  # fmt: skip
-
-  text = "\n\n".join(
-    [
-      "# Evaluation",
-      _head(command, systems, paths, versions),
-      "## Rate and distortion",
-      *[f"![rate-distortion curves]({name})" for name in figures],
-      *[part for s in systems for part in (f"### {s.name}", _table(s))],
-      *[_pictures(s) for s in systems],
-      "## BD-rate",
-      _bd_section(ours, all_curves),
-      *_selection_section(systems),
-      "## PSNR at the same rate",
-      _gain_section(ours, peer_rows, others),
-      "## Where the bytes go",
-      "Mean bytes of a file by its parts, and their share of it.",
-      *[part for s in systems for part in (f"### {s.name}", _bytes(s))],
-      "## Size and cost of the parts",
-      "Thousands of multiply-accumulates (kMAC) for each pixel of the picture; "
-      "the context model's are those of one look at every position.",
-      *[part for s in systems for part in (f"### {s.name}", _parts(s))],
-      "## Time",
-      _time_section(systems, peer_rows),
-      *left_out,
-      "## Quality is continuous",
-      *(f"{s.name}: {rising_line(s.evaluation)}." for s in systems
-        if len(s.means) > 1),
-      "![bpp, PSNR and selected fraction over the quality](continuous.png)",
-      "## What is selected",
-      "![importance and masks over the levels](masks.png)",
-    ]
-  )
-  whole = f"{text}\n".encode(errors="surrogateescape")
-  write_whole(out / "report.md", whole)
-  files.append(out / "report.md")
+    add(f"bd_rate_{key}.png", plots.plot_matrix, list(shown), matrix, title)
+  means = [(s.name, s.means) for s in systems]
+  add("continuous.png", plots.plot_continuous, means)
+  image = load_image(first, ours.codec.max_pixels)
+  levels = explain.levels(ours.codec, ours.codec.analyse(image))
+  add("masks.png", plots.plot_levels, image, first.stem, levels)
   return files
+
+
+def _quality_section(
+  systems: Sequence[System], figures: Sequence[str]
+) -> list[str]:
+  return [
+    "## Rate and distortion",
+    *[f"![rate-distortion curves]({name})" for name in figures],
+    *[part for s in systems for part in (f"### {s.name}", _table(s))],
+    *[_pictures(s) for s in systems],
+  ]
+
+
+def _cost_section(systems: Sequence[System]) -> list[str]:
+  return [
+    "## Where the bytes go",
+    "Mean bytes of a file by its parts, and their share of it.",
+    *[part for s in systems for part in (f"### {s.name}", _bytes(s))],
+    "## Size and cost of the parts",
+    "Thousands of multiply-accumulates (kMAC) for each pixel of the picture; "
+    "the context model's are those of one look at every position.",
+    *[part for s in systems for part in (f"### {s.name}", _parts(s))],
+  ]
+
+
+def _steps_section(systems: Sequence[System]) -> list[str]:
+  several = [s for s in systems if len(s.means) > 1]
+  return [
+    "## Quality is continuous",
+    *[f"{s.name}: {rising_line(s.evaluation)}." for s in several],
+    "![bpp, PSNR and selected fraction over the quality](continuous.png)",
+    "## What is selected",
+    "![importance and masks over the levels](masks.png)",
+  ]
 
 
 def _head(command, systems, paths, versions: str) -> str:
