@@ -120,14 +120,21 @@ class Refinement:
       q: the quality step, an integer or an integer array [h, w].
     """
     parts = tiles(*analysis.y.shape[:2], self._tile, _MARGIN)
-    rounds = self._passes + 2
+    rounds = self._passes + 4  # the corrections, curvatures, and two costs
     with tqdm.tqdm(
       total=rounds * len(parts), disable=not self._progress, leave=False,
       desc="refinement", unit="tile", file=sys.stderr,
     ) as bar:  # fmt: skip
       lmbdas = self._lmbdas(q)
       error = _Error(self._apply, analysis, lmbdas, parts, bar.update)
-      return self._refine(error, analysis, mask, q)
+      refined = self._refine(error, analysis, mask, q)
+      plain = self._latents.quantise(analysis.y, analysis.side, mask, q)
+      return min(plain, refined, key=lambda coded: self._cost(error, *coded))
+
+  def _cost(self, error: _Error, index, symbols, y_hat) -> float:
+    """lmbda * error + bits of y of what `LatentCoder.quantise` gives."""
+    bits = symbol_bits(self._model.y_tables, symbols, index)
+    return error.total(y_hat) + float(bits.sum(dtype=np.float64))
 
   def _refine(self, error: _Error, analysis: Analysis, mask, q):
     where = coded_elements(self._model, mask)
@@ -218,16 +225,21 @@ class _Error:
     """y of the image less that of the synthesis of `y`, [h, w, M]."""
     return self._analysis.y - self._in_tiles("return", y, lambda *_: ())
 
+  def total(self, y_hat: np.ndarray) -> float:
+    """The error, bits."""
+    error = self._in_tiles("error", y_hat, self._pixels, 1)
+    return float(error.sum(dtype=np.float64))
+
   def gradient(self, y_hat: np.ndarray) -> np.ndarray:
     """Derivative of the error by each element of y_hat, [h, w, M], bits."""
+    return self._in_tiles("gradient", y_hat, self._pixels)
 
-    def inputs(number, rows, columns):
-      del number
-      pixels = padded_part(self._analysis.image, rows, columns)
-      pixels = pixels[..., : self._channels]  # those of gray are equal
-      return pixels, self._weight_of_pixels(rows, columns)
-
-    return self._in_tiles("gradient", y_hat, inputs)
+  def _pixels(self, number: int, rows: slice, columns: slice):
+    """The picture in a tile, and the weight of its pixels."""
+    del number
+    pixels = padded_part(self._analysis.image, rows, columns)
+    pixels = pixels[..., : self._channels]  # those of gray are equal
+    return pixels, self._weight_of_pixels(rows, columns)
 
   def curvature(self, y_hat: np.ndarray) -> np.ndarray:
     """Second derivatives (Gauss-Newton) by each element alone, [h, w, M].
@@ -256,9 +268,14 @@ class _Error:
     inside = (i[:, None] < self._analysis.height) & (j < self._analysis.width)
     return weight * inside
 
-  def _in_tiles(self, method: str, y: np.ndarray, inputs) -> np.ndarray:
-    """A function of y, [h, w, M], from each tile of it and its `inputs`."""
-    out = np.empty(y.shape, np.float32)
+  def _in_tiles(
+    self, method: str, y: np.ndarray, inputs, channels: int | None = None
+  ) -> np.ndarray:
+    """A function of y, from each tile of it and its `inputs`.
+
+    It has the positions of y, and as many channels unless told.
+    """
+    out = np.empty((*y.shape[:2], channels or y.shape[2]), np.float32)
     for number, tile in enumerate(self._tiles):
       pixels = (slice(16 * s.start, 16 * s.stop) for s in tile.source)
       part = self._run(method, y[tile.source], *inputs(number, *pixels))
@@ -274,7 +291,7 @@ def _random(number: int, count: int) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
 def _apply(config: ModelConfig, params, method: str, y: jax.Array, *inputs):
-  """What `_Error` runs on a tile: y [h, w, M] to [h, w, M]."""
+  """What `_Error` runs on a tile: y [h, w, M] to [h, w, M], or [h, w, 1]."""
   model = VariableRate(config)
 
   def run(method, x):
@@ -285,15 +302,18 @@ def _apply(config: ModelConfig, params, method: str, y: jax.Array, *inputs):
 
   if method == "return":
     return run("analysis", run("synthesis", y))
-  if method == "gradient":
+  if method in ("error", "gradient"):
     pixels, weight = inputs
 
-    def loss(y):
+    def squares(y):
       x_hat = jnp.clip(to_pixels(run("synthesis", y)), 0, 255)
       error = samples(x_hat, pixels.shape[-1]) - pixels
-      return jnp.sum(weight[..., None] * error**2)
+      return weight[..., None] * error**2
 
-    return jax.grad(loss)(y)
+    if method == "gradient":
+      return jax.grad(lambda y: squares(y).sum())(y)
+    blocks = squares(y).reshape(y.shape[0], 16, y.shape[1], -1)
+    return blocks.sum((1, 3))[..., None]
   weight, signs = inputs
 
   def picture(y):

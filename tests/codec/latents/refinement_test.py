@@ -11,7 +11,12 @@ from PIL import Image
 from sclc_jax import cli
 from sclc_jax.codec import rate_control
 from sclc_jax.codec.codec import Codec, load_codec
-from sclc_jax.codec.latents.refinement import _MARGIN, _apply, _Error
+from sclc_jax.codec.latents.refinement import (
+  _MARGIN,
+  Refinement,
+  _apply,
+  _Error,
+)
 from sclc_jax.codec.model.model_file import find_model
 from sclc_jax.codec.tiles import tiles
 from sclc_jax.config import Objective
@@ -166,6 +171,26 @@ def test_the_gradient_is_that_of_the_error_inside_the_picture(codec, photo):
   assert not slope[-1].any() and slope[0].any()
 
 
+def test_the_total_is_the_weighted_error_inside_the_picture(codec, photo):
+  photo = photo[:80, :90]
+  error, weights, y_hat = _error(codec, photo)
+  inside = np.clip(_pictures(codec, y_hat[None])[0, :80, :90], 0, 255) - photo
+  wanted = (weights[:80, :90] * inside**2).sum()
+  assert error.total(y_hat) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_search_that_ends_worse_is_thrown_away(monkeypatch):
+  photo = skimage.data.coffee()[100:228, 200:328]
+  search = Refinement._refine
+
+  def worse(self, *args):
+    index, symbols, y_hat = search(self, *args)
+    return index, symbols + 1, y_hat + 1
+
+  monkeypatch.setattr(Refinement, "_refine", worse)
+  assert _shipped(2).compress(photo, 5) == _shipped(0).compress(photo, 5)
+
+
 def test_tiles_give_the_gradient_of_the_whole(codec, photo):
   image = np.tile(photo, (3, 3, 1))[:330, :400]
   whole, parts = (_error(codec, image, tile) for tile in (64, 12))
@@ -173,6 +198,8 @@ def test_tiles_give_the_gradient_of_the_whole(codec, photo):
   np.testing.assert_allclose(
     parts[0].gradient(whole[2]), wanted, atol=1e-4 * np.abs(wanted).max()
   )
+  total = whole[0].total(whole[2])
+  assert parts[0].total(whole[2]) == pytest.approx(total, rel=1e-5)
   returned = whole[0].returned(whole[2])
   np.testing.assert_allclose(
     parts[0].returned(whole[2]), returned, atol=1e-3 * np.abs(returned).max()
