@@ -225,7 +225,7 @@ def _compile() -> tuple[Callable, Callable]:
   )  # fmt: skip
 
 
-_PATIENCE = 2**18  # symbols; Python takes 1 to 2 microseconds for each
+_PATIENCE = 2**20  # symbols; Python takes 0.6 to 2 microseconds for each
 _loops = Loops(_PATIENCE)
 
 
