@@ -82,7 +82,7 @@ class Transforms:
       config = dataclasses.replace(config, fast=True)
       params = {**params, "fast_synthesis": fast}
     self._config = config
-    self.params = jax.tree.map(jnp.asarray, params)
+    self.params = jax.device_put(params)
     self.tile = tile
     # Threads that meet a new shape wait for one compilation.
     self._compiling = threading.Lock()
