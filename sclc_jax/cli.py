@@ -85,7 +85,7 @@ def _run(args, argv: list[str] | None) -> None:
   if args.version:
     streams.tell(versions())
     return
-  checks.check_local(args)
+  checks.check_buckets(args)
   checks.check_values(args)
   checks.check_model(args)
   if args.command in _CACHED and "jax" not in sys.modules:

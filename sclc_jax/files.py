@@ -1,16 +1,25 @@
-"""Finds files below a folder, reads them, writes them whole or not at all."""
+"""Finds files below a folder, reads them, writes them whole or not at all.
+
+On this machine, or in a bucket (`buckets`).
+"""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import glob
+import io
 import os
 import pathlib
 import secrets
+import shutil
 import stat
 import sys
 from collections.abc import Collection, Iterator
 from typing import BinaryIO
+
+from sclc_jax import buckets
+from sclc_jax.buckets import Path, is_remote, to_path
 
 # Of a pipe or a device, which may have no end.
 _MOST_BYTES = 2**31
@@ -34,7 +43,7 @@ class Listing:
     errors: of folders below it that cannot be read.
   """
 
-  files: list[pathlib.Path]
+  files: list[Path]
   left_out: collections.Counter[str]
   errors: list[OSError]
 
@@ -47,6 +56,8 @@ def list_files(
   Names that begin with a dot are left out. Links are followed, but each folder
   is walked once, and none above the folder.
   """
+  if is_remote(folder):
+    return _list_objects(os.fspath(folder), suffixes)
   listing = Listing([], collections.Counter(), [])
   root = pathlib.Path(folder)
   walked = {_identity(path) for path in root.resolve().parents}
@@ -74,6 +85,26 @@ def list_files(
   return listing
 
 
+def _list_objects(folder: str, suffixes: Collection[str]) -> Listing:
+  listing = Listing([], collections.Counter(), [])
+  start = folder.rstrip("/") + "/"
+  try:
+    names = buckets.find(start)
+  except OSError as error:
+    error.filename, error.strerror = folder, str(error)
+    listing.errors.append(error)
+    return listing
+  for name in names:
+    below = name.removeprefix(start).split("/")
+    is_hidden = any(part.startswith(".") for part in below)
+    kind = HIDDEN if is_hidden else _suffix_left_out(name, suffixes)
+    if kind:
+      listing.left_out[kind] += 1
+    else:
+      listing.files.append(to_path(name))
+  return listing
+
+
 def _identity(path: pathlib.Path) -> tuple[int, int]:
   status = path.stat()
   return status.st_dev, status.st_ino
@@ -92,13 +123,47 @@ def _kind(entry: os.DirEntry, suffixes: Collection[str]) -> str:
   for is_kind, name in _SPECIAL:
     if is_kind(mode):
       return name
-  suffix = os.path.splitext(entry.name)[1].lower()
+  return _suffix_left_out(entry.name, suffixes)
+
+
+def _suffix_left_out(name: str, suffixes: Collection[str]) -> str:
+  suffix = os.path.splitext(name)[1].lower()
   return "" if suffix in suffixes else suffix or "name without a suffix"
+
+
+def matches(pattern: str) -> list[Path]:
+  """What a pattern with *, ? or ** stands for."""
+  if is_remote(pattern):
+    return [to_path(name) for name in buckets.match(pattern)]
+  return [pathlib.Path(name) for name in glob.glob(pattern, recursive=True)]
+
+
+def is_folder(path: str | os.PathLike) -> bool:
+  """Whether it is one; in a bucket, whether something lies below it."""
+  return to_path(path).is_dir()
+
+
+def is_there(path: str | os.PathLike) -> bool:
+  """Whether there is something of this name, be it a link to nowhere."""
+  return to_path(path).exists() if is_remote(path) else os.path.lexists(path)
+
+
+def size(path: str | os.PathLike) -> int:
+  """Bytes of a file."""
+  status = to_path(path).stat()
+  return status.length if is_remote(path) else status.st_size
+
+
+def absolute(path: str | os.PathLike) -> Path:
+  """The path from the root on; those in buckets always are."""
+  return to_path(path) if is_remote(path) else pathlib.Path(path).absolute()
 
 
 def read_whole(path: str | os.PathLike) -> bytes:
   """Reads a file, a pipe or a device; a ValueError says why it cannot."""
   try:
+    if is_remote(path):
+      return buckets.read(path)
     with open(path, "rb") as file:
       return read_stream(file, os.fspath(path))
   except OSError as error:
@@ -106,6 +171,11 @@ def read_whole(path: str | os.PathLike) -> bytes:
       f"cannot read {os.fspath(path)}: {error.strerror or error}; give a file "
       "that can be read."
     ) from None
+
+
+def open_text(path: str | os.PathLike) -> io.StringIO:
+  """The text of a file, with its line ends; errors as of `read_whole`."""
+  return io.StringIO(read_whole(path).decode(), newline="")
 
 
 def read_stream(file: BinaryIO, name: str) -> bytes:
@@ -141,9 +211,12 @@ def write_whole(
     ValueError: it cannot be written.
     BrokenPipeError: the reader of stdout has gone.
   """
-  path = pathlib.Path(path)
+  path = to_path(path)
   descriptor = None
   try:
+    if is_remote(path):
+      buckets.write(path, data)
+      return
     if make_folder:
       path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _descriptor(path)
@@ -176,11 +249,29 @@ def _replace(path: pathlib.Path, data: bytes) -> None:
     raise
 
 
+def remove_folder(path: str | os.PathLike) -> None:
+  """Removes a folder, as far as that can be done."""
+  if is_remote(path):
+    buckets.remove(path)
+  else:
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def move_folder(path: str | os.PathLike, target: str | os.PathLike) -> None:
+  """Moves a folder, in place of another one; makes the folders above it."""
+  remove_folder(target)
+  if is_remote(path):
+    buckets.move(path, target)
+  else:
+    pathlib.Path(target).parent.mkdir(parents=True, exist_ok=True)
+    os.rename(path, target)
+
+
 def is_special(path: str | os.PathLike) -> bool:
   """Whether it is there and neither a plain file nor a folder."""
   try:
     mode = os.stat(path).st_mode
-  except FileNotFoundError:
+  except FileNotFoundError:  # as all in buckets are
     return False
   return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
@@ -212,6 +303,9 @@ def same_file(
   path: str | os.PathLike, others: Collection[str | os.PathLike]
 ) -> str | None:
   """Which of `others` is the plain file or pipe at `path`, by any name."""
+  if is_remote(path):
+    names = map(os.fspath, others)
+    return next((name for name in names if name == os.fspath(path)), None)
   try:
     status = os.stat(path)
   except (OSError, ValueError):

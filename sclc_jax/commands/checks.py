@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import math
 import os
@@ -9,10 +10,15 @@ import pathlib
 import re
 from collections.abc import Iterable
 
+from sclc_jax import buckets
+from sclc_jax.buckets import is_remote
 from sclc_jax.codec.model.shipped import find_file
-from sclc_jax.files import same_file
+from sclc_jax.files import is_folder, is_there, same_file
 
-_REMOTE = re.compile(r"(?:folder:)?[A-Za-z][A-Za-z0-9+.-]*://")
+# What may stand before the path in `data.source`.
+_SOURCE = re.compile(r"folder:|tfds:(?:[^:@]*@)?")
+_WRITTEN = ("output", "out", "csv", "json", "plot", "report", "workdir")
+_READ_WORKDIR = ("export", "workdir")
 _POSITIVE = (lambda value: 0 < value < math.inf), "be positive"
 _COUNT = (lambda value: value >= 1), "be at least 1"
 _VALUES = {
@@ -74,41 +80,45 @@ def _is_model_file(name: str | None) -> bool:
   return name is not None and (name.endswith(".sclcm") or os.sep in name)
 
 
-def check_local(args) -> None:
-  """Raises a ValueError where an argument names what lies elsewhere."""
+def check_buckets(args) -> None:
+  """Raises a ValueError where an argument names a bucket that cannot be used.
+
+  That is refused at once; local paths take no time.
+  """
   for name, value in vars(args).items():
+    is_read = name not in _WRITTEN or (args.command, name) == _READ_WORKDIR
     for text in value if isinstance(value, list) else [value]:
-      if isinstance(text, str):
-        key, _, after = text.rpartition("=")
+      if isinstance(text, str) and "://" in text:
+        key, _, after = text.partition("=")
         flag = key if name == "overrides" else _flag(name)
-        local_path(flag, after if name == "overrides" else text)
+        check_source(flag, after if name == "overrides" else text, is_read)
 
 
-def local_path(flag: str, path: str) -> None:
-  """Raises a ValueError where a path has a scheme, as `gs://bucket` has."""
-  if _REMOTE.match(path):
-    raise ValueError(
-      f"{flag} {path}: only files and folders of this machine can be used; "
-      "mount the bucket (gcsfuse, mount-s3) or copy it, and give the local "
-      "path."
-    )
+def check_source(flag: str, value: str, is_read: bool = True) -> None:
+  """Raises a ValueError where a path, or a `data.source`, cannot be used."""
+  path = value[match.end() :] if (match := _SOURCE.match(value)) else value
+  permissions = buckets.READ if is_read else buckets.WRITE
+  buckets.check(flag, path, permissions)
 
 
 def input_file(flag: str, path: str) -> None:
   """Raises a ValueError where there is no such file."""
   try:
-    os.stat(path)
+    if is_remote(path) and not (is_there(path) or is_folder(path)):
+      raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if not is_remote(path):
+      os.stat(path)
   except OSError as error:
     raise ValueError(
       f"{flag} {path}: {error.strerror}; give a file that exists."
     ) from None
-  if os.path.isdir(path):
+  if is_folder(path):
     raise ValueError(f"{flag} {path} is a folder; give a file.")
 
 
 def input_folder(flag: str, path: str) -> None:
   """Raises a ValueError where there is no such folder."""
-  if not os.path.isdir(path):
+  if not is_folder(path):
     raise ValueError(
       f"{flag} {path} is not a folder; give a folder that exists."
     )
@@ -116,6 +126,8 @@ def input_folder(flag: str, path: str) -> None:
 
 def output_folder(flag: str, path: str) -> None:
   """Raises a ValueError where a folder neither is there nor can be made."""
+  if is_remote(path):
+    return
   folder = pathlib.Path(path)
   try:
     os.stat(folder)
@@ -139,16 +151,18 @@ def output_folder(flag: str, path: str) -> None:
 
 def output_file(flag: str, path: str, inputs: Iterable[str] = ()) -> None:
   """Raises a ValueError where a file cannot be written, or is an input."""
-  if os.path.isdir(path):
+  if is_folder(path):
     raise ValueError(f"{flag} {path} is a folder; name a file.")
+  if (other := same_file(path, inputs)) is not None:
+    raise ValueError(
+      f"{flag} {path} is the input {other} itself; name another file."
+    )
+  if is_remote(path):
+    return
   folder = pathlib.Path(os.path.realpath(path)).parent
   if not (folder.is_dir() and os.access(folder, os.W_OK)):
     raise ValueError(
       f"cannot write {flag} {path}; its folder must exist and be writable."
-    )
-  if (other := same_file(path, inputs)) is not None:
-    raise ValueError(
-      f"{flag} {path} is the input {other} itself; name another file."
     )
 
 

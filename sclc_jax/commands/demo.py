@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pathlib
-
+from sclc_jax.buckets import to_path
 from sclc_jax.commands.checks import output_folder
 from sclc_jax.commands.common import Add, model_flags
 from sclc_jax.commands.streams import tell
@@ -26,7 +25,7 @@ def _demo(args) -> None:
   from sclc_jax.files import write_whole
   from sclc_jax.images import png_bytes
 
-  out = pathlib.Path(args.out)
+  out = to_path(args.out)
   out.mkdir(parents=True, exist_ok=True)
   image = skimage.data.chelsea()
   codec = load_codec(args.model, engine=args.engine)

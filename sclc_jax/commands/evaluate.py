@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
+from sclc_jax.buckets import to_path
 from sclc_jax.commands.checks import (
   check_package,
   input_file,
@@ -189,7 +190,7 @@ def _evaluate(args) -> None:
     for peer in wanted
     if peer not in peers
   ]
-  out = pathlib.Path(args.report) if args.report else None
+  out = to_path(args.report) if args.report else None
   if out:
     out.mkdir(parents=True, exist_ok=True)
   peer_rows = pr.measure_peers(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
+from sclc_jax.buckets import Path, to_path
 from sclc_jax.commands.checks import input_file, output_folder
 from sclc_jax.commands.common import Add, coding_flags, open_codec, result
 from sclc_jax.files import same_file
@@ -35,9 +36,9 @@ def _check(args) -> None:
       )
 
 
-def _folder(args) -> pathlib.Path:
+def _folder(args) -> Path:
   stem = pathlib.Path(args.image).stem
-  return pathlib.Path(args.output or f"{stem}_inspect")
+  return to_path(args.output or f"{stem}_inspect")
 
 
 def _inspect(args) -> None:

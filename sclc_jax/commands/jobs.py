@@ -9,9 +9,18 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from sclc_jax.buckets import Path, find, is_remote, to_path
 from sclc_jax.commands.common import report
 from sclc_jax.commands.streams import check_stdin
-from sclc_jax.files import HIDDEN, Listing, list_files, same_file
+from sclc_jax.files import (
+  HIDDEN,
+  Listing,
+  is_folder,
+  is_there,
+  list_files,
+  matches,
+  same_file,
+)
 
 
 class Source(NamedTuple):
@@ -23,8 +32,8 @@ class Source(NamedTuple):
       given.
   """
 
-  path: pathlib.Path | None
-  below: pathlib.Path
+  path: Path | None
+  below: pathlib.PurePath
 
 
 class Job(NamedTuple):
@@ -36,8 +45,8 @@ class Job(NamedTuple):
     in_folder: it lies below a folder of outputs, which is made for it.
   """
 
-  source: pathlib.Path | None
-  target: pathlib.Path | None
+  source: Path | None
+  target: Path | None
   in_folder: bool = False
 
 
@@ -60,29 +69,29 @@ def find_sources(
 
 def _sources(args, name: str, suffixes) -> Iterator[Source]:
   if name == "-":
-    yield Source(None, pathlib.Path("stdin"))
+    yield Source(None, pathlib.PurePath("stdin"))
     return
   if not name:
     raise ValueError("an input has an empty name; give a file or a folder.")
-  path = pathlib.Path(name)
-  if os.path.isdir(path):
+  path = to_path(name)
+  if is_folder(name):
     yield from _in_folder(args, path, suffixes)
-  elif glob.has_magic(name) and not os.path.lexists(path):
-    matches = [pathlib.Path(n) for n in glob.glob(name, recursive=True)]
-    if not matches:
+  elif glob.has_magic(name) and not is_there(name):
+    paths = matches(name)
+    if not paths:
       raise ValueError(
         f"no file matches {name}; write a pattern as 'folder/*.jpg', or name "
         "the folder."
       )
-    files = sorted(p for p in matches if not p.is_dir())
+    files = sorted(p for p in paths if not p.is_dir())
     if not files:
       raise ValueError(f"{name} matches folders alone; name a folder itself.")
-    yield from (Source(p, pathlib.Path(p.name)) for p in files)
+    yield from (Source(p, pathlib.PurePath(p.name)) for p in files)
   else:
-    yield Source(path, pathlib.Path(path.name))
+    yield Source(path, pathlib.PurePath(path.name))
 
 
-def _in_folder(args, folder: pathlib.Path, suffixes) -> Iterator[Source]:
+def _in_folder(args, folder: Path, suffixes) -> Iterator[Source]:
   listing = list_files(folder, suffixes)
   for error in listing.errors:
     report(args, ValueError(
@@ -99,7 +108,8 @@ def _in_folder(args, folder: pathlib.Path, suffixes) -> Iterator[Source]:
     )
   if left_out and not args.quiet:
     args.notes.append(f"{folder}: left out {left_out}")
-  yield from (Source(p, p.relative_to(folder)) for p in listing.files)
+  for path in listing.files:
+    yield Source(path, pathlib.PurePath(os.path.relpath(path, folder)))
 
 
 def describe_left_out(listing: Listing, most: int = 6) -> str:
@@ -159,24 +169,23 @@ def make_jobs(args, sources: list[Source], suffix: str, written) -> list[Job]:
   derived = True
   if out is None:
     targets = [source.path.with_suffix(suffix) for source in sources]
-  elif single and not os.path.isdir(out) and not out.endswith(os.sep):
-    targets, derived = [pathlib.Path(out) for _ in sources], False
+  elif single and not is_folder(out) and not out.endswith(os.sep):
+    targets, derived = [to_path(out) for _ in sources], False
   else:
     _check_folder(out, written)
-    targets = [pathlib.Path(out, s.below.with_suffix(suffix)) for s in sources]
+    folder = to_path(out)
+    targets = [folder / source.below.with_suffix(suffix) for source in sources]
   return _sound(args, sources, targets, derived)
 
 
 def _may_be_many(name: str) -> bool:
-  if os.path.isdir(name):
-    return True
-  return glob.has_magic(name) and not os.path.lexists(name)
+  return is_folder(name) or (glob.has_magic(name) and not is_there(name))
 
 
 def _check_folder(out: str, written: Collection[str]) -> None:
-  if os.path.isdir(out):
+  if is_folder(out):
     return
-  if os.path.lexists(out):
+  if is_there(out):
     raise ValueError(
       f"-o {out} is a file, where a folder is wanted for what is written; "
       "name another."
@@ -195,12 +204,13 @@ def _sound(args, sources, targets, derived: bool) -> list[Job]:
     if getattr(args, name, None) is not None:
       read.append(getattr(args, name))
   jobs, claims, inputs = [], {}, _Inputs(read)
+  present = _Present(args.output)
   for source, target in zip(sources, targets):
     name = "stdin" if source.path is None else str(source.path)
     try:
       _check_source(source.path)
-      _check_target(target, inputs, derived, args.force)
-      key = os.path.realpath(target)
+      _check_target(target, inputs, present, derived, args.force)
+      key = _one_name(target)
       if key in claims:
         raise ValueError(
           f"{name} and {claims[key]} would both be written to {target}; name "
@@ -218,10 +228,17 @@ def _sound(args, sources, targets, derived: bool) -> list[Job]:
   return jobs
 
 
-def _check_source(path: pathlib.Path | None) -> None:
+def _one_name(path: Path) -> str:
+  """The same for all names of a file."""
+  return os.fspath(path) if is_remote(path) else os.path.realpath(path)
+
+
+def _check_source(path: Path | None) -> None:
   if path is None:
     check_stdin()
     return
+  if is_remote(path):
+    return  # a request each; what is missing is told when it is read
   try:
     os.stat(path)
   except OSError as error:
@@ -237,23 +254,41 @@ class _Inputs:
     self._paths = {}
     for path in paths:
       try:
-        status = os.stat(path)
+        self._paths.setdefault(self._identity(path), path)
       except (OSError, ValueError):
         continue
-      self._paths.setdefault((status.st_dev, status.st_ino), path)
 
-  def at(self, target: pathlib.Path) -> str | None:
+  @staticmethod
+  def _identity(path) -> tuple:
+    if is_remote(path):
+      return (os.fspath(path),)
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+  def at(self, target: Path) -> str | None:
     """The input that a plain file or pipe is, if any."""
     try:
-      status = os.stat(target)
+      path = self._paths.get(self._identity(target))
     except FileNotFoundError:
       return None
-    path = self._paths.get((status.st_dev, status.st_ino))
     return None if path is None else same_file(target, [path])
 
 
+class _Present:
+  """Which outputs are there already; of a bucket, by a single request."""
+
+  def __init__(self, output: str | None):
+    is_bucket = output is not None and is_remote(output)
+    self._objects = frozenset(find(output)) if is_bucket else frozenset()
+
+  def __contains__(self, target: Path) -> bool:
+    if is_remote(target):
+      return os.fspath(target) in self._objects
+    return os.path.lexists(target)
+
+
 def _check_target(
-  target: pathlib.Path, inputs: _Inputs, derived: bool, force: bool
+  target: Path, inputs: _Inputs, present: _Present, derived: bool, force: bool
 ) -> None:
   """Raises a ValueError or OSError where it cannot or must not be written."""
   read = inputs.at(target)
@@ -261,18 +296,18 @@ def _check_target(
     raise ValueError(
       f"the output {target} is the input {read} itself; name another with -o."
     )
-  if os.path.isdir(target):
+  if not is_remote(target) and os.path.isdir(target):
     raise ValueError(
       f"{target} is a folder, where a file is to be written; name another "
       "output with -o."
     )
-  folder = os.path.dirname(os.path.realpath(target))
-  if not (derived or os.path.isdir(folder)):
+  folder = os.path.dirname(_one_name(target))
+  if not (derived or is_remote(target) or os.path.isdir(folder)):
     raise ValueError(
       f"cannot write {target}: its folder does not exist; make it, or name "
       "another output with -o."
     )
-  if derived and not force and os.path.lexists(target):
+  if derived and not force and target in present:
     raise ValueError(
       f"{target} exists already; remove it, name another output with -o, or "
       "replace it with --force."

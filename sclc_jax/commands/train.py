@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sclc_jax import files
+from sclc_jax.buckets import Path, to_path
 from sclc_jax.commands.checks import (
+  check_source,
   input_folder,
-  local_path,
   output_file,
   output_folder,
 )
@@ -167,7 +168,7 @@ def _check_train(args) -> None:
   ):
     if not value:
       continue
-    local_path(key, value)
+    check_source(key, value)
     kind, _, path = value.partition(":")
     if kind == "folder" and path:
       input_folder(f"{key}:", path)
@@ -255,7 +256,7 @@ def _export(args) -> None:
     model = fit_preview(model, photos)
   save_model(model, args.output, parent)
   print(f"model: {', '.join(model.parts)}; {model.rates}")
-  size = pathlib.Path(args.output).stat().st_size
+  size = files.size(args.output)
   print(f"{args.output}\t{size} bytes\tfingerprint {model.fingerprint.hex()}")
   if model.fast is not None:
     _save_fast(model, fast_path(args.output))
@@ -270,14 +271,14 @@ def _export_fast(args) -> None:
     raise ValueError("--fast-of takes the fast decoder of a --workdir.")
   _, params, _ = load_checkpoint(args.workdir, args.step, args.best)
   model = with_fast_of(find_model(args.fast_of), params)
-  _save_fast(model, pathlib.Path(args.output))
+  _save_fast(model, to_path(args.output))
 
 
-def _save_fast(model, path: pathlib.Path) -> None:
+def _save_fast(model, path: Path) -> None:
   from sclc_jax.codec.model.fast_file import save_fast
 
   save_fast(model, path)
-  size = path.stat().st_size
+  size = files.size(path)
   print(f"{path}\t{size} bytes\tfast decoder of {model.fingerprint.hex()}")
 
 
@@ -338,7 +339,7 @@ def _sweep(args) -> None:
       print(f"{index}\t{name}")
     return
   chosen = _chosen_points(args, list(points))
-  if not (args.images and pathlib.Path(args.images).is_dir()):
+  if not (args.images and files.is_folder(args.images)):
     raise ValueError(
       f"--images {args.images} is not a folder; the points are compared on it."
     )
@@ -348,7 +349,7 @@ def _sweep(args) -> None:
       f"--images {args.images} has no image; give a folder of photographs."
     )
   wanted = sweep.measurements(points, args.quality, paths)
-  workdir = pathlib.Path(args.workdir)
+  workdir = to_path(args.workdir)
   for name in chosen:
     sweep.run_point(wanted[name], workdir / name, paths, args.quiet)
   print(sweep.summarise(wanted, workdir))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sclc_jax import metrics
+from sclc_jax.files import open_text, read_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ def make_curve(rows: Iterable[Mapping[str, Any]]) -> Curve:
 
 def _json_rows(path: str | os.PathLike) -> dict[str, list[dict]]:
   """Rows of CompressAI's files of results: lists by metric."""
-  content = json.loads(pathlib.Path(path).read_text())
+  content = json.loads(read_whole(path))
   results = content.get("results", content)
   columns = {"bpp": "bpp"} | {m.json: m.column for m in METRICS.values()}
   lists = {column: results.get(key) for key, column in columns.items()}
@@ -115,7 +116,7 @@ def _csv_rows(path: str | os.PathLike) -> dict[str, list[dict]]:
   """Rows of a CSV by the name of their curve."""
   rows: dict[str, list[dict]] = {}
   values = ("level", "bpp", *_VALUES)
-  with open(path, newline="") as file:
+  with open_text(path) as file:
     for row in csv.DictReader(file):
       name = "/".join(v for k, v in row.items() if k not in values)
       rows.setdefault(name, []).append(row)

@@ -23,7 +23,7 @@ from sclc_jax import metrics
 from sclc_jax.codec.stream.bitstream import describe
 from sclc_jax.cpus import cpu_count
 from sclc_jax.evaluation.curves import METRICS, Curve, make_curve
-from sclc_jax.files import write_whole
+from sclc_jax.files import absolute, write_whole
 from sclc_jax.images import load_image
 
 COLUMNS = (
@@ -126,9 +126,10 @@ def image_names(paths: Sequence[str | os.PathLike]) -> list[str]:
   """The paths from the folder on that they share: names if it is flat."""
   if not paths:
     return []
-  whole = [pathlib.Path(path).absolute() for path in paths]
-  shared = os.path.commonpath([path.parent for path in whole])
-  return [path.relative_to(shared).as_posix() for path in whole]
+  whole = [os.fspath(absolute(path)) for path in paths]
+  shared = os.path.commonpath([os.path.dirname(path) for path in whole])
+  below = (pathlib.PurePath(os.path.relpath(path, shared)) for path in whole)
+  return [path.as_posix() for path in below]
 
 
 def evaluate(

@@ -12,7 +12,6 @@ import importlib
 import importlib.metadata
 import io
 import os
-import pathlib
 import sys
 import time
 import zlib
@@ -30,6 +29,7 @@ from sclc_jax.evaluation.measure import (
   measured,
   write_csv,
 )
+from sclc_jax.files import is_there, open_text
 from sclc_jax.images import MAX_PIXELS, load_image
 
 COLUMNS = (
@@ -178,9 +178,9 @@ def measure_peers(
 
 def _read(path, columns: Sequence[str]) -> dict[tuple, dict]:
   """Rows of an earlier run that have all columns, by what they depend on."""
-  if path is None or not pathlib.Path(path).exists():
+  if path is None or not is_there(path):
     return {}
-  with open(path, newline="") as file:
+  with open_text(path) as file:
     rows = list(csv.DictReader(file))
   head = set(rows[0]) if rows else set()
   if head >= set(COLUMNS) and not head >= set(columns):

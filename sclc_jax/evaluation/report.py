@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from sclc_jax.buckets import Path, to_path
 from sclc_jax.codec.codec import Codec
 from sclc_jax.cpus import cpu_count
 from sclc_jax.evaluation import complexity, curves, explain, plots
@@ -123,9 +123,9 @@ def write_report(
   peer_rows: list[dict],
   others: dict[str, Curve],
   left_out: Sequence[str],
-  paths: Sequence[pathlib.Path],
+  paths: Sequence[Path],
   versions: str,
-) -> list[pathlib.Path]:
+) -> list[Path]:
   """Writes the report.
 
   Args:
@@ -141,7 +141,7 @@ def write_report(
   Returns:
     The files written.
   """
-  out = pathlib.Path(out)
+  out = to_path(out)
   curves = {s.name: s.curve for s in systems} | others
   files = _write_figures(out, systems, curves, paths[0])
   plotted = [path.name for path in files if path.name.startswith("rd_")]
@@ -167,13 +167,13 @@ def write_report(
 
 
 def _write_figures(
-  out: pathlib.Path,
+  out: Path,
   systems: Sequence[System],
   curves: dict[str, Curve],
-  first: pathlib.Path,
-) -> list[pathlib.Path]:
+  first: Path,
+) -> list[Path]:
   """Plots, and what they show as CSV; the masks are of the `first` image."""
-  files: list[pathlib.Path] = []
+  files: list[Path] = []
 
   def add(name: str, write: Callable, *args) -> None:
     write(*args, out / name)

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import io
 import os
-import pathlib
 import struct
 import threading
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from sclc_jax.buckets import Path, to_path
 from sclc_jax.files import list_files, read_whole
 from sclc_jax.formats import MAX_PIXELS, SUFFIXES
 from sclc_jax.images import colour, exif, kinds, png, samples, tiff
@@ -39,7 +39,7 @@ class Photo:
   notes: tuple[str, ...]
 
 
-def find_images(folder: str | os.PathLike) -> list[pathlib.Path]:
+def find_images(folder: str | os.PathLike) -> list[Path]:
   """The image files below a folder, by their suffixes, in order."""
   return list_files(folder, SUFFIXES).files
 
@@ -146,7 +146,7 @@ def from_pillow(image, icc: bytes) -> tuple[np.ndarray, bytes]:
 def load_size(path: str | os.PathLike) -> tuple[int, int]:
   """Width and height, as stored; of the file only the header is read."""
   with _named(str(path)):
-    with open(path, "rb") as file:
+    with to_path(path).open("rb") as file:
       start = file.read(2**16)
       _check_kind(start)
       if start.startswith(png.START) and len(start) >= 24:

@@ -20,6 +20,7 @@ from sclc_jax.config import (
   from_dict,
   stage_model,
 )
+from sclc_jax.files import is_folder
 from sclc_jax.runs import recipes
 from sclc_jax.runs.overrides import override
 
@@ -176,7 +177,7 @@ def make_validator(config: ExperimentConfig):
   from sclc_jax.export.freeze import freeze
   from sclc_jax.images import find_images
 
-  folder = pathlib.Path(config.data.validation.partition(":")[2])
+  folder = config.data.validation.partition(":")[2]
   paths = find_images(folder)
   if not paths:
     raise ValueError(
@@ -218,7 +219,7 @@ def initial_params(source: str, parts: str) -> Any | None:
   # Configs are read without JAX, for what is wrong with them to be told soon.
   from flax import traverse_util
 
-  if pathlib.Path(source).is_dir():
+  if is_folder(source):
     params = load_checkpoint(source)[1]
   else:
     from sclc_jax.codec.model.model_file import find_model

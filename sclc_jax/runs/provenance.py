@@ -13,8 +13,10 @@ import pathlib
 from typing import Any
 
 from sclc_jax import __version__
+from sclc_jax.buckets import Path, to_path
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.config import ExperimentConfig, from_dict, stage_model
+from sclc_jax.files import is_folder, is_there, open_text
 from sclc_jax.train.checkpoint import open_checkpoint
 from sclc_jax.train.stages import stages
 
@@ -48,7 +50,7 @@ def _parent(source: str) -> tuple[str, list[Run]]:
   """Name of what a run starts from, and the runs that trained that."""
   if not source:
     return "", []
-  if pathlib.Path(source).is_dir():
+  if is_folder(source):
     return _last(source), chain(source)
   from sclc_jax.codec.model.model_file import find_model
   from sclc_jax.codec.model.shipped import shipped_models
@@ -77,7 +79,7 @@ def chain(
     "stages": steps_done(config, step),
     **meta.get("run", {}),
   }
-  log = _read_log(pathlib.Path(workdir) / "log.csv", step)
+  log = _read_log(to_path(workdir) / "log.csv", step)
   if log["rows"]:
     run["log"] = log
   return [*meta.get("ancestors", []), run]
@@ -108,7 +110,7 @@ def describe_stages(run: Run) -> str:
 
 def _last(path: str) -> str:
   """Without the folders of a path: `folder:/a/b` becomes `folder:b`."""
-  kind, colon, name = path.rpartition(":")
+  kind, colon, name = path.replace("gs://", "/").rpartition(":")
   return kind + colon + pathlib.PurePath(name).name
 
 
@@ -120,11 +122,11 @@ def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
   }  # fmt: skip
 
 
-def _read_log(path: pathlib.Path, step: int) -> dict[str, list]:
+def _read_log(path: Path, step: int) -> dict[str, list]:
   """Columns, and at most LOG_ROWS rows up to a step, spread over them all."""
-  if not path.is_file():
+  if not is_there(path):
     return {"columns": [], "rows": []}
-  with path.open(newline="") as file:
+  with open_text(path) as file:
     columns, *rows = csv.reader(file)
   at = columns.index("step")
   rows = [row for row in rows if int(row[at]) <= step]

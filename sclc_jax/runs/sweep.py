@@ -7,15 +7,15 @@ import dataclasses
 import hashlib
 import json
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sclc_jax.buckets import Path, to_path
 from sclc_jax.config import ExperimentConfig, differences, from_dict
 from sclc_jax.evaluation import measure as ev
 from sclc_jax.evaluation.curves import METRICS
-from sclc_jax.files import write_whole
+from sclc_jax.files import is_there, open_text, read_whole, write_whole
 from sclc_jax.metrics import bd_rate
 from sclc_jax.runs import experiment
 
@@ -54,15 +54,15 @@ class Measurement:
   images: dict[str, str]
 
   @classmethod
-  def read(cls, workdir: pathlib.Path) -> Measurement | None:
+  def read(cls, workdir: Path) -> Measurement | None:
     """That of a point's folder, None where nothing is measured."""
-    if not all((workdir / name).exists() for name in (_RECORD, "rd.csv")):
+    if not all(is_there(workdir / name) for name in (_RECORD, "rd.csv")):
       return None
-    values = json.loads((workdir / _RECORD).read_text())
+    values = json.loads(read_whole(workdir / _RECORD))
     config = from_dict(values["config"])
     return cls(config, tuple(values["qualities"]), values["images"])
 
-  def write(self, workdir: pathlib.Path, model: bytes) -> None:
+  def write(self, workdir: Path, model: bytes) -> None:
     """Records it, and the fingerprint of the model that was measured."""
     values = {**dataclasses.asdict(self), "model": model.hex()}
     write_whole(workdir / _RECORD, json.dumps(values, indent=1).encode())
@@ -89,10 +89,10 @@ class Measurement:
 def measurements(
   points: Mapping[str, ExperimentConfig],
   qualities: Sequence[float],
-  paths: Sequence[pathlib.Path],
+  paths: Sequence[Path],
 ) -> dict[str, Measurement]:
   """What is wanted of each point: rows of these qualities and images."""
-  digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+  digests = (hashlib.sha256(read_whole(path)).hexdigest() for path in paths)
   images = dict(zip(ev.image_names(paths), digests))
   qualities = tuple(map(float, qualities))
   return {
@@ -104,7 +104,7 @@ def measurements(
 def run_point(
   wanted: Measurement,
   workdir: str | os.PathLike,
-  paths: Sequence[pathlib.Path],
+  paths: Sequence[Path],
   quiet: bool = False,
 ) -> None:
   """Trains a point, or resumes it, and writes model.sclcm and rd.csv.
@@ -126,7 +126,7 @@ def run_point(
   from sclc_jax.codec.model.model_file import save_model
   from sclc_jax.export.freeze import freeze
 
-  workdir, config = pathlib.Path(workdir), wanted.config
+  workdir, config = to_path(workdir), wanted.config
   measured = Measurement.read(workdir)
   if measured == wanted:
     return
@@ -141,7 +141,7 @@ def run_point(
 
 
 def _train(
-  config: ExperimentConfig, workdir: pathlib.Path, quiet: bool
+  config: ExperimentConfig, workdir: Path, quiet: bool
 ) -> None:
   import jax
 
@@ -171,7 +171,7 @@ def summarise(
   """
   from sclc_jax.evaluation.plots import plot_rd
 
-  workdir = pathlib.Path(workdir)
+  workdir = to_path(workdir)
   middles, curves, notes = {}, {}, []
   for name, each in wanted.items():
     measured = Measurement.read(workdir / name)
@@ -202,9 +202,9 @@ def summarise(
   return "\n".join([*_table(rows), *notes])
 
 
-def _means(path: pathlib.Path) -> tuple[dict[str, float], tuple]:
+def _means(path: Path) -> tuple[dict[str, float], tuple]:
   """(the middle quality's row, (bpp, dB) of all) of an rd.csv's means."""
-  with path.open(newline="") as file:
+  with open_text(path) as file:
     means = [row for row in csv.DictReader(file) if row["image"] == "MEAN"]
   middle = means[len(means) // 2]
   keys = ("quality", "bpp", "psnr_db", "selected_fraction")

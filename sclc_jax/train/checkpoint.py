@@ -5,17 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import pathlib
-import shutil
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import orbax.checkpoint as ocp
 
+from sclc_jax.buckets import Path, is_remote, kvstore, to_path
+from sclc_jax.files import (
+  absolute,
+  is_folder,
+  is_there,
+  move_folder,
+  remove_folder,
+)
 from sclc_jax.train import parallel
 
 _UNFINISHED = ".orbax-checkpoint-tmp"  # in the name of a save under way
+_COMMITTED = "commit_success.txt"  # in a bucket, in a save that is whole
 
 
 class Checkpoints:
@@ -24,8 +32,8 @@ class Checkpoints:
   States are pytrees of arrays; what else a run needs is a JSON dict.
   """
 
-  def __init__(self, folder: str | pathlib.Path, max_to_keep: int = 3):
-    self.folder = pathlib.Path(folder).absolute()
+  def __init__(self, folder: str | os.PathLike, max_to_keep: int = 3):
+    self.folder = absolute(folder)
     self._whole: set[int] = set()  # steps that have been read once
     options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep, create=True)
     with _without_warnings():
@@ -89,11 +97,19 @@ class Checkpoints:
 
     Only for the run that saves to the folder: another's save may be under way.
     """
-    paths = sorted(self.folder.glob(f"*{_UNFINISHED}*"))
+    paths = self._unfinished()
     if parallel.is_first_process():
       for path in paths:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
     return [path.name for path in paths]
+
+  def _unfinished(self) -> list[Path]:
+    if not is_remote(self.folder):
+      return sorted(self.folder.glob(f"*{_UNFINISHED}*"))
+    if not is_folder(self.folder):
+      return []
+    steps = [path for path in self.folder.iterdir() if path.name.isdigit()]
+    return sorted(path for path in steps if not is_there(path / _COMMITTED))
 
   def set_aside(self, after: int) -> list[int]:
     """Moves the steps after one to the folder `set_aside` beside this one.
@@ -109,10 +125,8 @@ class Checkpoints:
     aside = self.folder.parent / "set_aside" / self.folder.name
     _wait_for_all()  # until all have listed the steps
     if parallel.is_first_process():
-      aside.mkdir(parents=True, exist_ok=True)
       for step in steps:
-        shutil.rmtree(aside / str(step), ignore_errors=True)
-        (self.folder / str(step)).rename(aside / str(step))
+        move_folder(self.folder / str(step), aside / str(step))
     _wait_for_all()
     self._whole -= set(steps)
     self._manager.reload()
@@ -161,7 +175,7 @@ class Checkpoints:
     import tensorstore
 
     folder = self.folder / str(step)
-    files = {"driver": "file", "path": f"{folder / 'state'}/"}
+    files = kvstore(folder / "state")
     try:
       for part in ("meta/metadata", "state/_METADATA"):
         json.loads((folder / part).read_text())
@@ -194,7 +208,7 @@ def _without_warnings() -> Iterator[None]:
 
 
 def open_checkpoint(
-  workdir: str | pathlib.Path, step: int | None = None, best: bool = False
+  workdir: str | os.PathLike, step: int | None = None, best: bool = False
 ) -> tuple[Checkpoints, int]:
   """The checkpoints of a workdir, which the caller closes, and a step.
 
@@ -206,8 +220,8 @@ def open_checkpoint(
   Raises:
     ValueError: there is no such checkpoint, or it is not whole.
   """
-  folder = pathlib.Path(workdir) / ("best" if best else "checkpoints")
-  if not folder.is_dir():
+  folder = to_path(workdir) / ("best" if best else "checkpoints")
+  if not is_folder(folder):
     raise ValueError(
       f"{folder} does not exist; give the --workdir of 'sclc train'"
       + (" of a run with train.validate_every set." if best else ".")

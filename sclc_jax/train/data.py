@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-import pathlib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tqdm
 
+from sclc_jax.buckets import Path
 from sclc_jax.cpus import cpu_count
+from sclc_jax.files import is_folder
 from sclc_jax.images import find_images, load_rgb, load_size
 from sclc_jax.train.damaged import Readable
 
@@ -66,7 +67,7 @@ class Folder(Sequence):
   """
 
   def __init__(
-    self, files: Sequence[pathlib.Path], suspects: Sequence[int] = ()
+    self, files: Sequence[Path], suspects: Sequence[int] = ()
   ):
     self._files = list(files)
     self.suspects = suspects
@@ -89,15 +90,14 @@ def open_folder(path: str | os.PathLike, crop_size: int) -> Folder:
   Returns:
     A sequence of uint8 [H, W, 3] images. Only headers have been read.
   """
-  root = pathlib.Path(path)
-  if not root.is_dir():
+  if not is_folder(path):
     raise ValueError(
       f"data.source names {path}, which is not a folder; "
       "give folder:PATH of a folder with photographs."
     )
-  files = find_images(root)
+  files = find_images(path)
 
-  def shorter_side(file: pathlib.Path) -> int | ValueError:
+  def shorter_side(file: Path) -> int | ValueError:
     try:
       return min(load_size(file))
     except ValueError as error:

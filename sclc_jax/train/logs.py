@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sclc_jax.buckets import Path
 from sclc_jax.config import ExperimentConfig
 from sclc_jax.metrics import psnr_of_mse
+from sclc_jax.train.mirror import Mirror
 
 _SUMMED = ("mse", "bpp", "ms_ssim", "selected")
 SPEED = ("images_per_s", "step_ms", "data_wait")
@@ -82,7 +84,7 @@ class TrainingLog:
 
   def __init__(
     self,
-    workdir: pathlib.Path,
+    workdir: Path,
     config: ExperimentConfig,
     start_step: int,
     validates: bool = False,
@@ -94,20 +96,23 @@ class TrainingLog:
       del nan["ms_ssim"]
     columns = ["step", "stage", "loss", "lr", "skipped", *summarise(nan)]
     columns += ["grad_norm", *SPEED]
-    self._steps = _Table(workdir / "log.csv", columns, start_step)
+    self._mirror = Mirror(workdir, ("log.csv", "validation.csv"))
+    folder = self._mirror.folder
+    self._steps = _Table(folder / "log.csv", columns, start_step)
     if validates:
       self._validation = _Table(
-        workdir / "validation.csv", VALIDATION, start_step
+        folder / "validation.csv", VALIDATION, start_step
       )
     # What an earlier start has written beyond its step is hidden.
     purge = {"purge_step": start_step + 1} if start_step else {}
-    self._board = SummaryWriter(str(workdir / "tensorboard"), **purge)
+    self._board = SummaryWriter(str(folder / "tensorboard"), **purge)
     self._has_originals = False
 
   def write(self, row: dict) -> None:
     """Adds one report."""
     self._steps.write(row)
     self._plot(row, "")
+    self._mirror.push_now_and_then()
 
   def write_validation(self, rows: list[dict]) -> None:
     """Adds one validation, a row a quality."""
@@ -133,9 +138,14 @@ class TrainingLog:
     layout = "HWC" if image.ndim == 3 else "HW"
     self._board.add_image(tag, image, step, dataformats=layout)
 
+  def push(self) -> None:
+    """Makes sure that a bucket has all of it; before a checkpoint is saved."""
+    self._mirror.push()
+
   def close(self) -> None:
     """Flushes TensorBoard."""
     self._board.close()
+    self._mirror.close()
 
   def _plot(self, row: dict, prefix: str) -> None:
     for key, value in row.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import pathlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from sclc_jax.config import ExperimentConfig, stage_model
+from sclc_jax.files import absolute
 from sclc_jax.train import parallel
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.logs import TrainingLog
@@ -40,7 +41,7 @@ Batches = Callable[[int], Iterator[np.ndarray]]
 
 def train(
   config: ExperimentConfig,
-  workdir: str | pathlib.Path,
+  workdir: str | os.PathLike,
   batches: Batches,
   *,
   stop_at: int | None = None,
@@ -82,7 +83,7 @@ def train(
     KeyboardInterrupt: Ctrl-C has ended the run before its last step; its state
       is saved.
   """
-  workdir = pathlib.Path(workdir).absolute()
+  workdir = absolute(workdir)
   plan = stages(config)
   checkpoints = Checkpoints(workdir / "checkpoints")
   step, lines = reached(checkpoints, config, workdir, from_step)
@@ -185,6 +186,8 @@ class _Run:
   def save(self, step: int, state: dict[str, Any]) -> dict[str, Any]:
     """Saves the state; returns it, on the host."""
     host = parallel.unreplicate(state)
+    if self.log is not None:
+      self.log.push()
     self.checkpoints.save(step, host, self.meta)
     return host
 

@@ -14,9 +14,9 @@ decay. All else is refused.
 
 from __future__ import annotations
 
-import pathlib
 from typing import Any
 
+from sclc_jax.buckets import Path
 from sclc_jax.config import STAGES, ExperimentConfig, changes, from_dict
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.stages import Stage, stage_at, stages
@@ -32,7 +32,7 @@ _HARMLESS = frozenset(
 def reached(
   checkpoints: Checkpoints,
   config: ExperimentConfig,
-  workdir: pathlib.Path,
+  workdir: Path,
   wanted: int | None = None,
 ) -> tuple[int, list[str]]:
   """The step that a run goes on from, 0 if there is none.

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from sclc_jax.buckets import to_path
+from sclc_jax.files import is_there
 from sclc_jax.images import load_rgb
 
 
@@ -44,7 +46,7 @@ def open_tfds(text: str) -> TfdsImages:
   text, _, data_dir = text.partition("@")
   name, _, split = text.partition("#")
   try:
-    if (pathlib.Path(name) / "features.json").is_file():
+    if is_there(to_path(name) / "features.json"):
       builder = tfds.builder_from_directory(name)
     else:
       builder = read_only_builder.builder_from_files(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from sclc_jax.buckets import Path
 from sclc_jax.config import ExperimentConfig, ModelConfig, stage_model
 from sclc_jax.train import parallel
 from sclc_jax.train.checkpoint import Checkpoints
@@ -31,7 +31,7 @@ class Validation:
   def __init__(
     self,
     config: ExperimentConfig,
-    workdir: pathlib.Path,
+    workdir: Path,
     validator: Validator,
     start: int | None = None,
   ):

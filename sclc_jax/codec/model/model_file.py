@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sclc_jax.buckets import to_path
 from sclc_jax.codec.entropy.range_coder import RangeTables
 from sclc_jax.codec.entropy.tables import SCALES
 from sclc_jax.codec.exact.context import (
@@ -98,7 +99,7 @@ def _changes(
       f"parent {name} is not a shipped model, so that nobody could read what "
       "refers to it; 'sclc models' lists those that are."
     )
-  if pathlib.Path(path).resolve() == shipped[1].resolve():
+  if to_path(path).resolve() == shipped[1].resolve():
     raise ValueError(
       f"{path} is the file of the parent itself; write to another."
     )

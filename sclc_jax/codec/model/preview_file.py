@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import io
 import os
-import pathlib
 import zipfile
 
 import numpy as np
 
+from sclc_jax.buckets import Path, to_path
 from sclc_jax.files import write_whole
 
 COLUMNS = 48  # 4x4 RGB pixels
 _DAMAGE = (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile)
 
 
-def preview_path(model: str | os.PathLike) -> pathlib.Path:
+def preview_path(model: str | os.PathLike) -> Path:
   """Where the preview of a model's file lies, if it has one."""
-  return pathlib.Path(model).with_suffix(".preview.npz")
+  return to_path(model).with_suffix(".preview.npz")
 
 
 def write_preview(

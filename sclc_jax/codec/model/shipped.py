@@ -5,13 +5,19 @@ To name a model takes milliseconds: NumPy comes with the first file read.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib.resources
 import json
 import os
 import pathlib
+import shutil
+import tempfile
 from typing import Any
 
+from sclc_jax.buckets import Path, is_remote, to_path
 from sclc_jax.config import ModelConfig, from_dict
+from sclc_jax.files import is_there, read_whole
 
 DEFAULT_MODEL = "hyperprior-mse"
 _FAST_SUFFIX = ".fast.sclcm"
@@ -27,9 +33,9 @@ def shipped_models() -> dict[str, pathlib.Path]:
   }
 
 
-def fast_path(path: str | os.PathLike) -> pathlib.Path:
+def fast_path(path: str | os.PathLike) -> Path:
   """Where the fast decoder of a model lies, if it has one (`fast_file`)."""
-  path = pathlib.Path(path)
+  path = to_path(path)
   return path.with_name(path.name.removesuffix(".sclcm") + _FAST_SUFFIX)
 
 
@@ -50,11 +56,24 @@ def find_file(path_or_name: str | None = None) -> pathlib.Path:
   if name in shipped:
     return shipped[name]
   if name.endswith(".sclcm") or os.sep in name:
-    return pathlib.Path(name)
+    return _fetched(name) if is_remote(name) else pathlib.Path(name)
   raise ValueError(
     f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}; "
     "else give the path of an .sclcm file."
   )
+
+
+@functools.cache
+def _fetched(name: str) -> pathlib.Path:
+  """A copy of a model in a bucket, with what lies beside it."""
+  folder = pathlib.Path(tempfile.mkdtemp(prefix="sclc-"))
+  atexit.register(shutil.rmtree, folder, ignore_errors=True)
+  model = to_path(name)
+  (folder / model.name).write_bytes(read_whole(model))
+  for path in (fast_path(model), model.with_suffix(".preview.npz")):
+    if is_there(path):
+      (folder / path.name).write_bytes(read_whole(path))
+  return folder / model.name
 
 
 def read_facts(path: str | os.PathLike) -> dict[str, Any]:
