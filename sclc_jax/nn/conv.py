@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from sclc_jax.nn.target import platform
+
 _DIMS = ("NHWC", "HWIO", "NHWC")
 # Taps of parity p start at 1 - p; the padding keeps the output size.
 _UP_TAPS = (1, 0)
@@ -35,7 +37,7 @@ def _down_direct(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _kernel_gradient(x, kernel, ct):
   """Gradient of a kernel that takes x down to where ct lives."""
-  if jax.default_backend() == "cpu" and kernel.shape[2] >= _NARROW:
+  if platform() == "cpu" and kernel.shape[2] >= _NARROW:
     return _kernel_gradient_phases(x, kernel, ct)
   transpose = jax.linear_transpose(lambda k: _down_direct(x, k), kernel)
   return transpose(ct)[0]
@@ -178,7 +180,7 @@ UP_FORMS = {
 
 def _up(x, kernel):
   form = "direct"
-  if jax.default_backend() == "cpu":
+  if platform() == "cpu":
     form = "products" if kernel.shape[-1] < _NARROW else "phases"
   return UP_FORMS[form](x, kernel)
 

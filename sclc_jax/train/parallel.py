@@ -6,12 +6,15 @@ batch is spread evenly: first over processes, then over their devices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+
+from sclc_jax.nn.target import traced_for
 
 AXIS = "devices"
 
@@ -65,9 +68,24 @@ def local_examples(batch_size: int) -> range:
   return range(jax.process_index() * share, (jax.process_index() + 1) * share)
 
 
-def parallel(step: Callable) -> Callable:
-  """pmaps `step(state, ...)` over all devices; the state is donated."""
-  return jax.pmap(step, axis_name=AXIS, donate_argnums=(0,))
+def parallel(
+  step: Callable, devices: Sequence[jax.Device] | None = None
+) -> Callable:
+  """pmaps `step(state, ...)` over devices; the state is donated.
+
+  Args:
+    step: takes and gives one device's share.
+    devices: all that there are if None; or those of a topology that this
+      machine does not have, for which the result can be lowered and compiled.
+  """
+  name = devices[0].platform if devices else jax.default_backend()
+
+  @functools.wraps(step)
+  def share(*args):
+    with traced_for(name):
+      return step(*args)
+
+  return jax.pmap(share, axis_name=AXIS, donate_argnums=(0,), devices=devices)
 
 
 def shard(array: np.ndarray, axis: int = 0) -> np.ndarray:

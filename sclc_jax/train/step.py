@@ -192,13 +192,17 @@ class Resident:
 # Kept for a run that goes on in the same process, as in a notebook.
 @functools.lru_cache(maxsize=len(STAGES))
 def make_dispatch(
-  config: ExperimentConfig, stage: Stage, cut: Callable | None = None
+  config: ExperimentConfig,
+  stage: Stage,
+  cut: Callable | None = None,
+  devices: tuple[jax.Device, ...] | None = None,
 ) -> Callable:
   """Several updates in one call, on all devices; the state is donated.
 
   (state, data, batches, step, indices, stop) -> (state, sums): `batches` has
   one a step on its first axis, `step` is the first one's, and sums are over
-  the steps. `cut` is that of `Resident`, whose data the call then takes.
+  the steps. `cut` is that of `Resident`, whose data the call then takes;
+  `devices` are those of `parallel.parallel`.
   """
   step_fn = make_step(config, stage)
 
@@ -214,4 +218,4 @@ def make_dispatch(
     state, sums = jax.lax.scan(body, state, (jnp.arange(steps), batches))
     return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
-  return parallel.parallel(dispatch)
+  return parallel.parallel(dispatch, devices)

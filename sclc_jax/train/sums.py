@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from sclc_jax.nn.target import platform
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def sum_in_turn(
@@ -88,7 +90,7 @@ def _has_fast_loops() -> bool:
 
   In loops XLA:CPU takes convolutions 20 times as slow.
   """
-  return jax.default_backend() != "cpu"
+  return platform() != "cpu"
 
 
 sum_in_turn.defvjp(_forward, _backward)
