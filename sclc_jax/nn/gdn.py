@@ -10,11 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from sclc_jax.nn.bounds import lower_bound
+from sclc_jax.nn.conv import conv
 from sclc_jax.nn.initial import start
+from sclc_jax.nn.target import platform
 
 _OFFSET = 2.0**-18
 _PEDESTAL = _OFFSET**2
 _MIN_BETA = 1e-6
+
+
+def _across_channels(x: jax.Array, matrix: jax.Array) -> jax.Array:
+  """x [..., C] @ matrix [C, C].
+
+  For a TPU it is a convolution, so that it has the layout of the convolutions
+  around it: as a matrix product XLA copies its operands and its result.
+  """
+  if platform() == "tpu" and x.ndim == 4:
+    return conv(x, matrix[None, None])
+  return x @ matrix
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -32,12 +45,12 @@ def normalise(
     beta: [C].
     inverse: multiplies instead of dividing.
   """
-  norm = (x * x) @ gamma + beta
+  norm = _across_channels(x * x, gamma) + beta
   return x * (jnp.sqrt(norm) if inverse else jax.lax.rsqrt(norm))
 
 
 def _forward(x, gamma, beta, inverse):
-  norm = (x * x) @ gamma + beta
+  norm = _across_channels(x * x, gamma) + beta
   out = x * (jnp.sqrt(norm) if inverse else jax.lax.rsqrt(norm))
   return out, (x, gamma, norm)
 
@@ -50,10 +63,11 @@ def _backward(inverse, residuals, ct):
   else:
     factor, slope = root, -0.5 * root * root * root
   d_norm = ct * x * slope
-  dx = ct * factor + 2 * x * (d_norm @ gamma.T)
+  _, transpose = jax.vjp(_across_channels, x * x, gamma)
+  d_square, d_gamma = transpose(d_norm)
   rows = d_norm.reshape(-1, d_norm.shape[-1])
-  d_gamma = (x * x).reshape(rows.shape).T @ rows
-  return dx, d_gamma, jnp.ones(rows.shape[0], rows.dtype) @ rows
+  d_beta = jnp.ones(rows.shape[0], rows.dtype) @ rows
+  return ct * factor + 2 * x * d_square, d_gamma, d_beta
 
 
 normalise.defvjp(_forward, _backward)
