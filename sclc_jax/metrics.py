@@ -21,6 +21,16 @@ def psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
   return float(psnr_of_mse(np.vdot(error, error) / error.size))
 
 
+def visible_psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
+  """`psnr_db` of the colours, where an alpha in the last channel is above 0."""
+  if x.ndim == 2 or x.shape[2] == 3:
+    return psnr_db(x, x_hat)
+  visible = x[..., -1] > 0
+  if not visible.any():
+    return float("inf")
+  return psnr_db(x[visible][:, :-1], x_hat[visible][:, :-1])
+
+
 # Our own: scikit-image and dm-pix have SSIM at one scale only, and what has
 # MS-SSIM needs PyTorch or TensorFlow. The tests hold it against TensorFlow's
 # and against one composed of scikit-image's single scales.

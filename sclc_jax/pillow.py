@@ -115,11 +115,11 @@ class SclcImageFile(ImageFile.ImageFile):
 
 def _model_of(fingerprint: bytes) -> str:
   """The file of the model that reads files with this fingerprint."""
-  from sclc_jax.codec.model.shipped import shipped_file
+  from sclc_jax.codec.model.shipped import known_file
 
   if fingerprint in _models:
     return _models[fingerprint]
-  shipped = shipped_file(fingerprint.hex())
+  shipped = known_file(fingerprint.hex())
   if shipped is None:
     raise ValueError(
       f"the file was made with model {fingerprint.hex()}, which is not "

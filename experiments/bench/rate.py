@@ -24,6 +24,7 @@ from float_control import FloatControl
 
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.entropy.range_coder import get_engine
+from sclc_jax.codec.latents.quality import to_q
 from sclc_jax.codec.latents.rdoq import RDOQ
 from sclc_jax.images import find_images, load_image
 from sclc_jax.models.variable_rate import VariableRate
@@ -90,7 +91,7 @@ def main() -> None:
     analysis = codec.analyse(load_image(path))
     side = float(z_bits(jnp.asarray(analysis.z, jnp.float32)))
     for quality in args.quality:
-      q = codec.to_q(quality)
+      q = to_q(quality, codec.model.top_quality)
       qv, iqv = codec.model.qv[q], codec.model.iqv[q]
       data = codec.encode(analysis, quality)
       results = codec.symbols(data)

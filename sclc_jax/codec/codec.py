@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from sclc_jax.codec import rate_control
 from sclc_jax.codec.entropy.range_coder import get_engine
 from sclc_jax.codec.latents.analysis import Analysis, Symbols
 from sclc_jax.codec.latents.decoder import Decoder
 from sclc_jax.codec.latents.encoder import Encoder
 from sclc_jax.codec.latents.latent_coder import LatentCoder
-from sclc_jax.codec.latents.quality import check_quality, to_q
+from sclc_jax.codec.latents.quality import check_quality
 from sclc_jax.codec.latents.refinement import Refinement, check_effort
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.model.model_file import find_model
@@ -19,7 +21,7 @@ from sclc_jax.codec.pixels import picture, stacks
 from sclc_jax.codec.pixels.preview import check_preview, preview
 from sclc_jax.codec.pixels.transforms import Transforms
 from sclc_jax.codec.stream import bitstream, sections
-from sclc_jax.images import MAX_PIXELS
+from sclc_jax.images import MAX_PIXELS, as_pixels
 
 
 class Codec:
@@ -33,7 +35,7 @@ class Codec:
     effort: passes of latent refinement, 0 to 64. Each takes about the time of
       an analysis and a synthesis; what precedes the first, that of three.
       Decoding takes as long as ever.
-    progress: shows a bar on stderr while the latents of an image are refined.
+    progress: shows bars on stderr while an image is refined or has many tiles.
     fast: pictures come from the model's shallow synthesis: sooner, and not
       quite as good. Files are the same.
 
@@ -56,7 +58,7 @@ class Codec:
     self.model = model
     self.effort = effort
     self.max_pixels = max_pixels
-    self.transforms = Transforms.of(model, fast)
+    self.transforms = Transforms.of(model, fast, progress)
     coder = get_engine(engine)
     latents = LatentCoder(model, coder, rate_weight)
     refinement = None
@@ -64,6 +66,9 @@ class Codec:
       refinement = Refinement(model, self.transforms, latents, effort, progress)
     self._encoder = Encoder(model, coder, latents, refinement)
     self._decoder = Decoder(model, coder, latents, max_pixels)
+
+  def __repr__(self) -> str:
+    return f"Codec({self.model}, effort={self.effort})"
 
   def analyse(
     self,
@@ -122,21 +127,29 @@ class Codec:
 
   def compress(
     self,
-    image: np.ndarray,
+    image: np.ndarray | str | os.PathLike,
     quality: float | np.ndarray = 4.0,
     metadata: Mapping[str, bytes] | None = None,
+    **target: float,
   ) -> bytes:
     """Image to the bytes of an .sclc file.
 
     Args:
-      image: uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
+      image: uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2]. Or
+        the path of a picture, or one of Pillow: turned upright, in sRGB.
       quality: in [1, L], rounded to the nearest 1/64; or an array of them of
         any size [h, w], stretched over the image: a quality for each part,
         averaged over squares of 64x64 pixels and rounded to 16 steps between
         the lowest and the highest of these averages.
       metadata: bytes of an `icc` profile, and of an `exif` and an `xmp` block,
         to keep.
+      **target: in place of a quality one of `target_bpp`, `target_bytes`,
+        `max_bytes` and `target_psnr`: see `rate_control.compress_to`.
     """
+    image = as_pixels(image, self.max_pixels)
+    if target:
+      kind, value = rate_control.read_target(target)
+      return rate_control.compress_to(self, image, kind, value, metadata).data
     check_quality(quality, self.model.top_quality)
     analysis = self.analyse(image, metadata)
     choice = self._encoder.choose(analysis, quality)
@@ -198,10 +211,6 @@ class Codec:
     """What a file holds; decodes z, not y."""
     return self._decoder.info(data)
 
-  def to_q(self, quality: float) -> int:
-    """Quality in [1, L] to 64ths of a level above 1."""
-    return to_q(quality, self.model.top_quality)
-
   def compress_many(
     self, images: Iterable[np.ndarray], quality: float | np.ndarray = 4.0
   ) -> list[bytes]:
@@ -211,7 +220,8 @@ class Codec:
     take another order, so that a symbol is rounded the other way and a file
     differs from that of `compress`; it decodes all the same.
     """
-    images = [picture.prepared(image, self.max_pixels) for image in images]
+    pixels = (as_pixels(image, self.max_pixels) for image in images)
+    images = [picture.prepared(image, self.max_pixels) for image in pixels]
     check_quality(quality, self.model.top_quality)
 
     def one(image: np.ndarray, y: np.ndarray | None) -> bytes:

@@ -12,10 +12,10 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.exact.control import Q_PER_LEVEL
 from sclc_jax.codec.latents.analysis import Analysis
 from sclc_jax.codec.pixels.picture import without_alpha
@@ -51,8 +51,29 @@ class Hit:
   trials: int
 
 
+def read_target(target: Mapping[str, float]) -> tuple[str, float]:
+  """The kind and the value of a target that a keyword gives.
+
+  Args:
+    target: a single one of `target_bpp`, `target_bytes`, `max_bytes` and
+      `target_psnr`.
+  """
+  kinds = {name_of(kind): kind for kind in KINDS if kind != "ssimulacra2"}
+  if len(target) != 1 or not target.keys() <= kinds.keys():
+    raise ValueError(
+      f"give one of {', '.join(kinds)}, got {', '.join(target)}."
+    )
+  ((name, value),) = target.items()
+  return kinds[name], value
+
+
+def name_of(kind: str) -> str:
+  """How arguments name a kind of target: `max_bytes`, `target_psnr`."""
+  return kind if kind.startswith("max") else f"target_{kind}"
+
+
 def compress_to(
-  codec: Codec,
+  codec: Any,
   image: np.ndarray,
   kind: str,
   target: float,
@@ -62,7 +83,7 @@ def compress_to(
   """Codes an image at the quality that comes nearest to a target.
 
   Args:
-    codec: of any model.
+    codec: a `Codec` of any model.
     image: uint8 [H, W, 3] or [H, W]; with alpha [H, W, 4] or [H, W, 2].
     kind: `bpp` or `bytes` (within 1 %), `max_bytes` (the best quality that
       fits), `psnr` (dB; mostly within 0.1 dB, since the last step is predicted
@@ -248,7 +269,7 @@ def _search(
 
 
 def latent_error(
-  codec: Codec, analysis: Analysis, quality: float
+  codec: Any, analysis: Analysis, quality: float
 ) -> np.ndarray:
   """Squared error of y_hat by channel, over the pixels; float64 [M]."""
   error = analysis.y - codec.y_hat(analysis, quality)
@@ -276,7 +297,7 @@ class _PsnrCurve:
   are probed, and nothing is trusted that was not measured.
   """
 
-  def __init__(self, codec: Codec, analysis: Analysis):
+  def __init__(self, codec: Any, analysis: Analysis):
     constants = _typical()
     model = codec.model
     own = (

@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from sclc_jax.commands import streams
 from sclc_jax.commands.common import (
@@ -21,8 +22,23 @@ from sclc_jax.commands.jobs import Job
 from sclc_jax.cpus import cpu_count
 from sclc_jax.files import is_stdout, read_whole, write_whole
 
-# A file's bytes and its name to the output and the number of pixels.
-Convert = Callable[[bytes, str], tuple[bytes, int]]
+
+class Converted(NamedTuple):
+  """What a command makes of a file.
+
+  Attributes:
+    data: to write.
+    pixels: of the picture.
+    text: for the file's line, beside its size and time; empty if nothing.
+  """
+
+  data: bytes
+  pixels: int
+  text: str = ""
+
+
+# The bytes of a file and its name to what is written.
+Convert = Callable[[bytes, str], Converted]
 
 _BIG = 16_000_000  # pixels; such images take turns, for the memory's sake
 _big = threading.Lock()
@@ -64,39 +80,57 @@ def convert_files(args, jobs: list[Job], convert: Convert) -> None:
           raise
         report(args, error, str(job.source or "stdin"))
       else:
-        done, size, pixels = done + 1, size + written[0], pixels + written[1]
-        if not (job.target is None or is_stdout(job.target)):
-          result(job.target, f"{written[0]} bytes")
+        done, size = done + 1, size + written.size
+        pixels += written.pixels
+        silent = args.quiet or job.target is None or is_stdout(job.target)
+        if not silent:
+          result(job.target, written.line())
       bar.update()
   finally:
     bar.close()
     pool.shutdown(cancel_futures=True)
-  if done + args.failures > 1 and not args.quiet:
+  if done + args.failures + args.skipped > 1 and not args.quiet:
     _summarise(args, done, pixels, size, time.perf_counter() - started)
 
 
 def _summarise(args, done: int, pixels: int, size: int, seconds: float) -> None:
   files = "1 file" if done == 1 else f"{done} files"
-  failed = f"; {args.failures} failed" if args.failures else ""
+  others = f"; {args.skipped} skipped" if args.skipped else ""
+  others += f"; {args.failures} failed" if args.failures else ""
   note(
     args,
     f"{files}, {pixels / 1e6:.1f} MP, {size} bytes written in {seconds:.1f} s: "
-    f"{pixels / 1e6 / seconds:.2f} MP/s{failed}",
+    f"{pixels / 1e6 / seconds:.2f} MP/s{others}",
   )
 
 
-def _convert(job: Job, convert: Convert) -> tuple[int, int]:
-  """(bytes, pixels) of what is written."""
+class _Written(NamedTuple):
+  """Bytes, pixels, seconds and the command's words of a file written."""
+
+  size: int
+  pixels: int
+  seconds: float
+  text: str
+
+  def line(self) -> str:
+    """What the file's line says of it."""
+    parts = [f"{self.size} bytes", self.text, f"{self.seconds:.2f} s"]
+    return ", ".join(part for part in parts if part)
+
+
+def _convert(job: Job, convert: Convert) -> _Written:
+  started = time.perf_counter()
   if job.source is None:
     data = streams.read_stdin()
   else:
     data = read_whole(job.source)
-  data, pixels = convert(data, str(job.source or "stdin"))
+  made = convert(data, str(job.source or "stdin"))
   if job.target is None:
-    streams.write_stdout(data)
+    streams.write_stdout(made.data)
   else:
-    write_whole(job.target, data, make_folder=job.in_folder)
-  return len(data), pixels
+    write_whole(job.target, made.data, make_folder=job.in_folder)
+  seconds = time.perf_counter() - started
+  return _Written(len(made.data), made.pixels, seconds, made.text)
 
 
 def _threads(count: int) -> int:

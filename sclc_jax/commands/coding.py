@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import re
 import threading
 from typing import TYPE_CHECKING
 
-from sclc_jax.commands.batch import convert_files, turn
+from sclc_jax.commands.batch import Converted, convert_files, turn
 from sclc_jax.commands.checks import check_package, input_file
 from sclc_jax.commands.common import (
   Add,
@@ -14,6 +14,7 @@ from sclc_jax.commands.common import (
   coding_flags,
   effort_flag,
   fast_flag,
+  hides_bars,
   note,
   open_codec,
 )
@@ -42,15 +43,20 @@ def register(add: Add) -> None:
   rate.add_argument(
     "--quality", type=float, default=4.0, help="1 (smallest) to 8 (best)"
   )
-  for flag, text in (
-    ("--target-bpp", "bits per pixel to hit, within 1 %%"),
-    ("--target-bytes", "size of the file to hit, within 1 %%"),
-    ("--max-bytes", "the best quality whose file is not larger"),
-    ("--target-psnr", "PSNR in dB to hit, mostly within 0.1 dB"),
-    ("--target-ssimulacra2", "SSIMULACRA2 to hit, at most 100, within 0.25 "
-     "(pip install ssimulacra2)"),
+  for flag, kind, text in (
+    ("--target-bpp", float, "bits per pixel to hit, within 1 %%"),
+    ("--target-bytes", _size, "size of the file to hit, within 1 %%; 60k is "
+     "60000"),
+    ("--max-bytes", _size, "the best quality whose file is not larger"),
+    ("--target-psnr", float, "PSNR in dB to hit, mostly within 0.1 dB"),
+    ("--target-ssimulacra2", float, "SSIMULACRA2 to hit, at most 100, within "
+     "0.25 (pip install ssimulacra2)"),
   ):
-    rate.add_argument(flag, type=float, help=text)
+    rate.add_argument(flag, type=kind, help=text)
+  compress.add_argument(
+    "-v", "--verbose", action="store_true",
+    help="tell the PSNR of each file as well, which takes a decoding",
+  )  # fmt: skip
   compress.add_argument(
     "--quality-map", metavar="IMAGE",
     help="gray picture, stretched over each input: white parts get --quality, "
@@ -89,6 +95,20 @@ def register(add: Add) -> None:
   )  # fmt: skip
 
 
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "ki": 2**10, "mi": 2**20}
+
+
+def _size(text: str) -> float:
+  """`60k`, `1.5M`, `64KiB` or `60000` to bytes."""
+  words = re.fullmatch(r"([\d.]+) *([km]i?|)b?", text.lower())
+  if words is None:
+    raise ValueError
+  return float(words[1]) * _UNITS[words[2]]
+
+
+_size.__name__ = "size in bytes"
+
+
 def _region(text: str) -> tuple[int, ...]:
   numbers = tuple(int(number) for number in text.split(","))
   if len(numbers) != 4:
@@ -112,15 +132,31 @@ def _files(sub, unset: str) -> None:
     "--force", action="store_true",
     help="replace files that exist (a file that -o names is always replaced)",
   )  # fmt: skip
+  sub.add_argument(
+    "--skip-existing", action="store_true",
+    help="leave out inputs whose output exists: a long run goes on",
+  )  # fmt: skip
 
 
 def _plan(args, read, suffix: str, written) -> list[Job]:
   """The jobs; Failure where none is left."""
   sources = find_sources(args, args.inputs, read)
   jobs = make_jobs(args, sources, suffix, written)
-  if not jobs:
+  if not (jobs or args.skipped):
     raise Failure
   return jobs
+
+
+def _nothing_left(args) -> bool:
+  """Whether all outputs exist, which is told."""
+  if not args.jobs and not args.quiet:
+    note(args, f"{args.skipped} skipped, as their outputs exist")
+  return not args.jobs
+
+
+def _is_alone(args) -> bool:
+  """Whether progress inside a picture is shown; of several, the files count."""
+  return len(args.jobs) == 1 and not hides_bars(args)
 
 
 def _check_compress(args) -> None:
@@ -143,27 +179,38 @@ def _check_compress(args) -> None:
 
 
 def _compress(args) -> None:
-  from sclc_jax.codec.rate_control import KINDS, compress_to
+  if _nothing_left(args):
+    return
+  from sclc_jax.codec.latents.quality import check_quality
+  from sclc_jax.codec.rate_control import KINDS, compress_to, name_of
   from sclc_jax.evaluation.perceptual import ssimulacra2
   from sclc_jax.images import Photo, load_photo
+  from sclc_jax.metrics import visible_psnr_db
 
-  alone = len(args.jobs) == 1 and not args.quiet and sys.stderr.isatty()
-  codec = open_codec(args, progress=alone)
-  codec.to_q(args.quality)
-  wanted = {kind: getattr(args, _target_flag(kind)) for kind in KINDS}
+  codec = open_codec(args, progress=_is_alone(args))
+  check_quality(args.quality, codec.model.top_quality)
+  wanted = {kind: getattr(args, name_of(kind)) for kind in KINDS}
   kind = next((key for key in KINDS if wanted[key] is not None), None)
   if codec.model.is_single_rate and kind is None and not args.quiet:
     note(args, f"this model has {codec.model.rates}: --quality changes nothing")
   quality = _quality(args)
 
-  def convert(data: bytes, name: str) -> tuple[bytes, int]:
+  def convert(data: bytes, name: str) -> Converted:
     photo = load_photo(data, args.max_pixels, args.keep_metadata, name)
     for text in photo.notes:
       note(args, f"{name}: {text}")
     pixels = photo.image.shape[0] * photo.image.shape[1]
     # A search holds some eight times as much of an image as a plain coding.
     with turn(pixels * (8 if codec.effort else 1)):
-      return code(photo, name), pixels
+      coded = code(photo, name)
+      text = (
+        f"{len(coded) / len(data):.1%} of the input, "
+        f"{8 * len(coded) / pixels:.3f} bpp"
+      )
+      if args.verbose:
+        psnr = visible_psnr_db(photo.image, codec.decompress(coded))
+        text += f", {psnr:.2f} dB"
+    return Converted(coded, pixels, text)
 
   def code(photo: Photo, name: str) -> bytes:
     metadata = photo.metadata if args.keep_metadata else None
@@ -175,7 +222,7 @@ def _compress(args) -> None:
     if not args.quiet:
       note(
         args,
-        f"{name}: quality {hit.quality:g}, {kind} {hit.value:.6g}, "
+        f"{name}: quality {hit.quality:.2f}, {kind} {hit.value:.6g}, "
         f"{hit.trials} trials",
       )
     return hit.data
@@ -202,7 +249,7 @@ def _quality(args) -> float | np.ndarray:
 def _check_decompress(args) -> None:
   args.suffix = ".png"
   args.jobs = _plan(args, {".sclc"}, ".png", WRITTEN)
-  target = args.jobs[0].target
+  target = args.jobs[0].target if args.jobs else None
   if target is None or args.jobs[0].in_folder or args.output is None:
     return
   try:
@@ -213,6 +260,8 @@ def _check_decompress(args) -> None:
 
 
 def _decompress(args) -> None:
+  if _nothing_left(args):
+    return
   from sclc_jax.codec.stream.bitstream import unpack_header
   from sclc_jax.images.writer import encode_image
 
@@ -228,6 +277,7 @@ def _decompress(args) -> None:
       return codecs[fingerprint]
     options = {
       "engine": args.engine, "max_pixels": args.max_pixels, "fast": args.fast,
+      "progress": _is_alone(args),
     }  # fmt: skip
     if args.model:
       codecs[fingerprint] = load_codec(args.model, **options)
@@ -236,12 +286,13 @@ def _decompress(args) -> None:
     if shipped is None:
       raise ValueError(
         f"the file was made with model {fingerprint.hex()}, which is not "
-        "shipped (or the file is damaged); give its .sclcm with --model."
+        "shipped (or the file is damaged); give its .sclcm with --model, or "
+        "put it into the folder that SCLC_MODELS names."
       )
     codecs[fingerprint] = Codec(shipped[1], **options)
     return codecs[fingerprint]
 
-  def convert(data: bytes, name: str) -> tuple[bytes, int]:
+  def convert(data: bytes, name: str) -> Converted:
     header = unpack_header(data)
     with loading:
       codec = open_for(header.fingerprint)
@@ -254,10 +305,6 @@ def _decompress(args) -> None:
       metadata = codec.metadata(data)
       if metadata and not keeps_metadata(args.suffix):
         note(args, f"{name}: {args.suffix} has no room for its metadata")
-      return encode_image(image, args.suffix, metadata), pixels
+      return Converted(encode_image(image, args.suffix, metadata), pixels)
 
   convert_files(args, args.jobs, convert)
-
-
-def _target_flag(kind: str) -> str:
-  return kind if kind.startswith("max") else f"target_{kind}"

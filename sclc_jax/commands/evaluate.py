@@ -136,6 +136,7 @@ def _images(args) -> list[pathlib.Path]:
 
 def _open_codecs(args) -> dict:
   """--model and those of --compare, by their names."""
+  from sclc_jax.codec.latents.quality import check_quality
   from sclc_jax.codec.model.shipped import DEFAULT_MODEL
 
   codecs = {}
@@ -144,7 +145,7 @@ def _open_codecs(args) -> dict:
     name = printable(pathlib.Path(model).stem)
     codecs[_unused(name, codecs)] = codec = open_codec(args)
     for quality in args.quality:
-      codec.to_q(quality)
+      check_quality(quality, codec.model.top_quality)
   return codecs
 
 

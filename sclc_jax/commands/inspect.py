@@ -42,6 +42,7 @@ def _folder(args) -> Path:
 
 
 def _inspect(args) -> None:
+  from sclc_jax.codec.latents.quality import check_quality
   from sclc_jax.commands.streams import printable
   from sclc_jax.evaluation import explain, plots
   from sclc_jax.evaluation.peers import JPEG
@@ -52,7 +53,7 @@ def _inspect(args) -> None:
   image = load_image(args.image, args.max_pixels)
   out = _folder(args)
   codec = open_codec(args)
-  codec.to_q(args.quality)
+  check_quality(args.quality, codec.model.top_quality)
   out.mkdir(parents=True, exist_ok=True)
   analysis = codec.analyse(image)
   data = codec.encode(analysis, args.quality)

@@ -204,11 +204,15 @@ def _sound(args, sources, targets, derived: bool) -> list[Job]:
     if getattr(args, name, None) is not None:
       read.append(getattr(args, name))
   jobs, claims, inputs = [], {}, _Inputs(read)
+  args.skipped = 0
   present = _Present(args.output)
   for source, target in zip(sources, targets):
     name = "stdin" if source.path is None else str(source.path)
     try:
       _check_source(source.path)
+      if args.skip_existing and target in present and inputs.at(target) is None:
+        args.skipped += 1
+        continue
       _check_target(target, inputs, present, derived, args.force)
       key = _one_name(target)
       if key in claims:
@@ -309,6 +313,6 @@ def _check_target(
     )
   if derived and not force and target in present:
     raise ValueError(
-      f"{target} exists already; remove it, name another output with -o, or "
-      "replace it with --force."
+      f"{target} exists already; name another output with -o, replace it with "
+      "--force, or leave it with --skip-existing."
     )

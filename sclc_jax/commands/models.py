@@ -10,19 +10,19 @@ from sclc_jax.commands.streams import tell
 
 def register(add: Add) -> None:
   """Adds the command to the command line."""
-  models = add("models", _models, "the shipped models, or one in full")
-  models.add_argument("model", nargs="?", help="shipped name, or .sclcm file")
+  models = add("models", _models, "the models, or one in full")
+  models.add_argument("model", nargs="?", help="name, or .sclcm file")
   models.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _models(args) -> None:
-  from sclc_jax.codec.model.shipped import shipped_models
+  from sclc_jax.codec.model.shipped import known_models
 
   if args.model:
     facts = _facts(args.model)
     tell(json.dumps(facts) if args.json else _in_full(facts))
     return
-  models = [_facts(name) for name in shipped_models()]
+  models = [_facts(name) for name in known_models()]
   if args.json:
     tell(json.dumps(models))
     return
@@ -49,25 +49,35 @@ def _facts(name: str) -> dict:
 
 
 def _in_a_line(facts: dict) -> str:
+  """When to use a model; how good, costly and large it is."""
   default = " (default)" if facts["default"] else ""
-  rate, against = facts.get("bd_rate_percent", {}).get("jpeg"), ""
+  parts = [facts.get("use", "your own")]
+  rate = facts.get("bd_rate_percent", {}).get("jpeg")
   if rate is not None:
-    metric = " by MS-SSIM" if "MS-SSIM" in facts["jpeg"] else ""
-    against = f", BD-rate {rate:+.1f} %{metric} against JPEG"
-  return (
-    f"{facts['name']}{default}: {facts['base']} N={facts['N']} M={facts['M']}, "
-    f"{facts['bytes'] / 1e6:.1f} MB{against}; {facts['purpose']}"
-  )
+    metric = "MS-SSIM" if "MS-SSIM" in facts["jpeg"] else "PSNR"
+    more = "more" if rate > 0 else "fewer"
+    parts.append(f"{abs(rate)} % {more} bytes than JPEG at equal {metric}")
+  if "kmac_per_pixel" in facts:
+    costs = facts["kmac_per_pixel"]
+    parts.append(
+      f"{costs['encode']:.0f} and {costs['decode']:.0f} kMAC a pixel to encode "
+      "and decode"
+    )
+  parts.append(f"{facts['bytes'] / 1e6:.1f} MB")
+  return f"{facts['name']}{default}: {'; '.join(parts)}"
 
 
 def _in_full(facts: dict) -> str:
   """A line a fact; then a table of the curve, and the runs."""
-  apart = {"curve", "provenance", "default", "jpeg", "bd_rate_percent"}
+  apart = {"curve", "provenance", "default", "jpeg", "bd_rate_percent",
+           "kmac_per_pixel"}  # fmt: skip
   lines = [
     f"{key}: {', '.join(value) if isinstance(value, list) else value}"
     for key, value in facts.items()
     if key not in apart
   ]
+  for way, kmac in facts.get("kmac_per_pixel", {}).items():
+    lines.append(f"kMAC a pixel to {way}: {kmac:g}")
   for other, rate in facts.get("bd_rate_percent", {}).items():
     kind = f" ({facts['jpeg']})" if other == "jpeg" else ""
     lines.append(f"BD-rate against {other}: {rate:+.1f} %{kind}")

@@ -11,6 +11,7 @@ from sclc_jax.codec.entropy.range_coder import symbol_bits
 from sclc_jax.codec.exact.control import IMPORTANCE_BITS
 from sclc_jax.codec.latents.analysis import Analysis
 from sclc_jax.codec.latents.latent_coder import coded_elements
+from sclc_jax.codec.latents.quality import to_q
 from sclc_jax.evaluation.peers import PEERS, Peer
 from sclc_jax.metrics import psnr_db
 
@@ -30,7 +31,8 @@ def adjusted_importance(
   gamma follows from the stored thresholds 0.5 ** (1 / gamma); elements above
   0.5 are those that are coded.
   """
-  threshold = codec.model.control.thresholds[codec.to_q(quality)]
+  q = to_q(quality, codec.model.top_quality)
+  threshold = codec.model.control.thresholds[q]
   threshold = threshold / 2.0**IMPORTANCE_BITS
   with np.errstate(divide="ignore", invalid="ignore"):
     gamma = np.log(0.5) / np.log(threshold)

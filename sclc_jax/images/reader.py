@@ -137,10 +137,29 @@ def from_pillow(image, icc: bytes) -> tuple[np.ndarray, bytes]:
     picture = samples.read(image, None)
     if icc and picture.space in ("gray", "rgb"):
       return _joined(picture.values, picture.alpha), icc
-    values = colour.to_srgb(
-      picture.values, picture.space, icc, colour.Numbers(), []
-    )
-    return _joined(values, picture.alpha), b""
+    return _in_srgb(picture, icc), b""
+
+
+def as_pixels(
+  source: np.ndarray | str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+  """The samples of whatever holds a picture.
+
+  Args:
+    source: an array, which is given back; a path or the bytes of a file, as
+      of `load_photo`; or a PIL.Image.Image, turned upright and in sRGB.
+    max_pixels: larger files are refused before they are decoded.
+  """
+  if isinstance(source, (str, os.PathLike, bytes)):
+    return load_photo(source, max_pixels).image
+  if not hasattr(source, "getexif"):
+    return np.asarray(source)
+  from PIL import ImageOps
+
+  icc = source.info.get("icc_profile") or b""
+  with _named("the picture"):
+    picture = samples.read(ImageOps.exif_transpose(source), None)
+    return _in_srgb(picture, icc)
 
 
 def load_size(path: str | os.PathLike) -> tuple[int, int]:
@@ -327,6 +346,12 @@ def _numbers(image, chunks: png.Png | None, data: bytes) -> colour.Numbers:
       pair = struct.unpack_from(">HH", data[: at + 12].ljust(at + 12), at + 8)
       return colour.Numbers(pair, after_profile=True)
   return colour.Numbers()
+
+
+def _in_srgb(picture: samples.Samples, icc: bytes) -> np.ndarray:
+  numbers = colour.Numbers()
+  values = colour.to_srgb(picture.values, picture.space, icc, numbers, [])
+  return _joined(values, picture.alpha)
 
 
 def _name(source) -> str:

@@ -12,6 +12,7 @@ from sclc_jax.codec.entropy.range_coder import get_engine
 from sclc_jax.codec.entropy.tables import INDEX_BOUNDS, gaussian_tables
 from sclc_jax.codec.exact import control
 from sclc_jax.codec.exact.context import coding_groups
+from sclc_jax.codec.latents.quality import to_q
 from sclc_jax.codec.model.codec_model import with_fingerprint
 from sclc_jax.codec.model.model_file import read_model, save_model
 from sclc_jax.config import BASES, ModelConfig
@@ -63,14 +64,14 @@ def test_decoder_finds_the_symbols_that_the_encoder_wrote(
   mask = codec.mask(analysis, quality)
   np.testing.assert_array_equal(actual.mask, mask)
   assert 0 < mask.mean() < 1
-  q = codec.to_q(quality)
+  q = to_q(quality, codec.model.top_quality)
   qv, iqv = codec.model.qv[q], codec.model.iqv[q]
   error = (analysis.y / qv - actual.y_hat / iqv)[mask]
   assert np.abs(error).max() < 0.5 + 1e-3
 
 
 def test_y_hat_is_that_of_the_papers_formula(mean_codec, photo):
-  q = mean_codec.to_q(5.25)
+  q = to_q(5.25, mean_codec.model.top_quality)
   qv, iqv = mean_codec.model.qv[q], mean_codec.model.iqv[q]
   for unselected in ("mean", "zero"):
     codec = _with(mean_codec, unselected=unselected)
@@ -117,7 +118,7 @@ def test_what_is_more_probable_than_the_threshold_is_coded(
 
 def test_table_indexes_are_those_of_the_float_model(codec, photo):
   actual = codec.symbols(codec.compress(photo, 6.5))
-  q = codec.to_q(6.5)
+  q = to_q(6.5, codec.model.top_quality)
   _, scale = _float_gaussian(codec, actual)
   ratio = scale / codec.model.qv[q]
   h, w, channels = actual.mask.shape

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sclc_jax.codec.codec import Codec, load_codec
 from sclc_jax.codec.entropy.range_coder import get_engine
@@ -21,6 +22,41 @@ def test_any_size_comes_back_at_its_size(codec, shape, quality):
   image = rng.integers(0, 256, shape).astype(np.uint8)
   out = codec.decompress(codec.compress(image, quality))
   assert out.shape == image.shape and out.dtype == np.uint8
+
+
+def test_paths_and_pictures_of_pillow_are_coded_like_their_pixels(
+  codec, photo, tmp_path
+):
+  wanted = codec.compress(photo, 3)
+  path = tmp_path / "a.png"
+  Image.fromarray(photo).save(path)
+  assert codec.compress(path, 3) == codec.compress(str(path), 3) == wanted
+  with Image.open(path) as image:
+    assert codec.compress(image, 3) == wanted
+    assert codec.compress_many([image, path], 3) == [wanted, wanted]
+  turned = Image.fromarray(np.ascontiguousarray(np.rot90(photo)))
+  exif = turned.getexif()
+  exif[274] = 6  # shown upright by a quarter turn clockwise
+  turned.save(tmp_path / "b.png", exif=exif)
+  with Image.open(tmp_path / "b.png") as image:
+    assert codec.compress(image, 3) == wanted
+
+
+def test_a_target_stands_in_place_of_a_quality(codec, photo):
+  size = len(codec.compress(photo, 5))
+  assert len(codec.compress(photo, max_bytes=size)) <= size
+  data = codec.compress(photo, target_bytes=size)
+  assert len(data) == pytest.approx(size, rel=0.01)
+  for wrong in ({"target": 3}, {"max_bytes": 9, "target_bpp": 1}):
+    with pytest.raises(ValueError, match="give one of target_bpp"):
+      codec.compress(photo, **wrong)
+
+
+def test_a_codec_tells_what_it_is(codec):
+  assert repr(codec) == (
+    f"Codec(hyperprior N=8 M=12, model {codec.model.fingerprint.hex()}, "
+    "effort=0)"
+  )
 
 
 def test_decoder_finds_the_symbols_that_the_encoder_wrote(codec, photo):

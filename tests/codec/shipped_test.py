@@ -9,10 +9,12 @@ from sclc_jax import cli
 from sclc_jax.codec.codec import load_codec
 from sclc_jax.codec.model.model_file import find_model, find_shipped
 from sclc_jax.codec.model.shipped import (
+  DEFAULT_MODEL,
   fast_path,
   read_card,
   shipped_models,
 )
+from sclc_jax.evaluation.complexity import parts
 from sclc_jax.metrics import psnr_db
 
 pytestmark = pytest.mark.usefixtures("compile_as_users_do")
@@ -26,8 +28,18 @@ FAST_NAMES = [
 def test_the_card_is_complete_and_of_this_file(name):
   path = shipped_models()[name]
   card = read_card(name)
-  expected = {"purpose", "curve", "hours", "parameters", "provenance"}
+  expected = {"use", "purpose", "curve", "hours", "parameters", "provenance"}
   assert expected < set(card)
+  costs = parts(find_model(name))
+  kmac = {p.name: p.conv_kmac + p.gdn_kmac for p in costs}
+  both = ("hyper synthesis", "importance head", "context model")
+  shared = sum(kmac.get(part, 0) for part in both)
+  assert card["kmac_per_pixel"] == {
+    "encode": pytest.approx(
+      kmac["analysis"] + kmac["hyper analysis"] + shared, abs=0.06
+    ),
+    "decode": pytest.approx(kmac["synthesis"] + shared, abs=0.06),
+  }
   levels, *measures = zip(*card["curve"]["rows"])
   assert list(levels) == sorted(set(levels))
   for values in measures:
@@ -77,7 +89,8 @@ def test_a_fingerprint_finds_its_model():
 def test_models_are_listed_a_line_each_and_one_in_full(capsys):
   assert not cli.main(["models"])
   lines = capsys.readouterr().out.splitlines()
-  assert [line.partition(":")[0].split()[0] for line in lines] == NAMES
+  names = [line.partition(":")[0].split()[0] for line in lines]
+  assert names[0] == DEFAULT_MODEL and sorted(names) == sorted(NAMES)
   assert not cli.main(["models", "hyperprior-mse"])
   text = capsys.readouterr().out
   assert "level\tbpp\tpsnr_db\tms_ssim" in text

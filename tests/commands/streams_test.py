@@ -56,7 +56,7 @@ def test_what_a_stream_cannot_do_is_one_line(
 
 
 def test_a_full_stdout_fails_and_the_file_is_there(album):
-  done = _shell("sclc compress a.png --model m.sclcm --quiet >/dev/full")
+  done = _shell("sclc compress a.png --model m.sclcm >/dev/full")
   assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
   assert "cannot write to stdout: No space left" in done.stderr
   assert "a.png" not in done.stderr and (album / "a.sclc").exists()

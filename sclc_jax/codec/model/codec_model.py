@@ -69,6 +69,12 @@ class CodecModel:
   preview: np.ndarray | None = None
   fast: dict[str, Any] | None = None
 
+  def __str__(self) -> str:
+    config = self.config
+    return (
+      f"{config.base} N={config.N} M={config.M}, model {self.fingerprint.hex()}"
+    )
+
   @property
   def y_tables(self) -> RangeTables:
     """Range coder tables of y, one a scale of `tables.SCALES`."""

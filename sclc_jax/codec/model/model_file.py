@@ -39,7 +39,7 @@ from sclc_jax.codec.model.fast_file import with_fast
 from sclc_jax.codec.model.preview_file import read_preview, write_preview
 from sclc_jax.codec.model.shipped import (
   find_file,
-  shipped_file,
+  known_file,
 )
 from sclc_jax.codec.model.tensor_file import (
   checked,
@@ -68,7 +68,7 @@ def save_model(
       instead of every array that both have alike.
 
   Raises:
-    ValueError: the parent is not shipped, or has what the model lacks.
+    ValueError: the parent is not known, or has what the model lacks.
   """
   about = {
     "version": VERSION,
@@ -93,7 +93,7 @@ def _changes(
 ) -> dict[str, np.ndarray]:
   """Those of a model's arrays that its parent has otherwise."""
   name = parent.fingerprint.hex()
-  shipped = shipped_file(name)
+  shipped = known_file(name)
   if shipped is None:
     raise ValueError(
       f"parent {name} is not a shipped model, so that nobody could read what "
@@ -183,7 +183,7 @@ def _with_parent(
   tensors = read_tensors(path)
   if "parent" not in meta:
     return tensors
-  parent = shipped_file(meta["parent"])
+  parent = known_file(meta["parent"])
   if parent is None:
     raise ValueError(
       f"{path} holds what differs from model {meta['parent']}, which is not "
@@ -287,7 +287,7 @@ def find_shipped(
     fingerprint: of the model.
     fast: see `read_model`.
   """
-  shipped = shipped_file(fingerprint.hex())
+  shipped = known_file(fingerprint.hex())
   return shipped and (shipped[0], read_model(shipped[1], fast))
 
 

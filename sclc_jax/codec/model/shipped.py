@@ -1,4 +1,4 @@
-"""The models in the package: their files and their cards.
+"""The models in the package, and one's own: their files and their cards.
 
 To name a model takes milliseconds: NumPy comes with the first file read.
 """
@@ -33,33 +33,58 @@ def shipped_models() -> dict[str, pathlib.Path]:
   }
 
 
+def own_models() -> dict[str, pathlib.Path]:
+  """Those in the folder of one's own, which $SCLC_MODELS names."""
+  folder = os.environ.get("SCLC_MODELS")
+  if not folder:
+    return {}
+  paths = sorted(pathlib.Path(folder).glob("*.sclcm"))
+  return {
+    path.stem: path for path in paths if not path.name.endswith(_FAST_SUFFIX)
+  }
+
+
+def known_models() -> dict[str, pathlib.Path]:
+  """The shipped ones, the default first, and then one's own."""
+  shipped = shipped_models()
+  first = {DEFAULT_MODEL: shipped[DEFAULT_MODEL]}
+  return first | shipped | (own_models() | shipped)
+
+
 def fast_path(path: str | os.PathLike) -> Path:
   """Where the fast decoder of a model lies, if it has one (`fast_file`)."""
   path = to_path(path)
   return path.with_name(path.name.removesuffix(".sclcm") + _FAST_SUFFIX)
 
 
-def shipped_file(fingerprint: str) -> tuple[str, pathlib.Path] | None:
-  """Name and file of the one that has this fingerprint, if any."""
+def known_file(fingerprint: str) -> tuple[str, pathlib.Path] | None:
+  """Name and file of the model that has this fingerprint, if any."""
   from sclc_jax.codec.model.tensor_file import read_about
 
-  for name, path in shipped_models().items():
-    if read_about(path)["fingerprint"] == fingerprint:
+  shipped = shipped_models()
+  for name, path in known_models().items():
+    try:
+      about = read_about(path)
+    except ValueError:  # a damaged one of the user's own is not in the way
+      if name in shipped:
+        raise
+      continue
+    if about["fingerprint"] == fingerprint:
       return name, path
   return None
 
 
 def find_file(path_or_name: str | None = None) -> pathlib.Path:
-  """The file of a model by path or shipped name, or of the default one."""
-  shipped = shipped_models()
+  """The file of a model by path or name, or of the default one."""
+  known = known_models()
   name = DEFAULT_MODEL if path_or_name is None else path_or_name
-  if name in shipped:
-    return shipped[name]
+  if name in known:
+    return known[name]
   if name.endswith(".sclcm") or os.sep in name:
     return _fetched(name) if is_remote(name) else pathlib.Path(name)
   raise ValueError(
-    f"there is no model {name!r}; shipped are {', '.join(shipped) or 'none'}; "
-    "else give the path of an .sclcm file."
+    f"there is no model {name!r}; there are {', '.join(known)}; else give the "
+    "path of an .sclcm file, or name its folder in SCLC_MODELS."
   )
 
 
@@ -99,7 +124,8 @@ def read_card(name: str) -> dict[str, Any]:
   """What is known of a shipped model beside its file.
 
   Returns:
-    `purpose`, in one line; `curve`, with `columns` and `rows` of numbers;
+    `use`, when to take it; `purpose`, in one line; `kmac_per_pixel` to `encode`
+    and `decode`; `curve`, with `columns` and `rows` of numbers;
     `bd_rate_percent` against other codecs; `hours`; `parameters`; and
     `provenance`, the runs that trained it, whose `config` has what differs from
     the defaults, by dotted key.

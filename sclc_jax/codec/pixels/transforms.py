@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tqdm
 
 from sclc_jax.codec.exact.control import Z_MAX
 from sclc_jax.codec.model.codec_model import CodecModel
@@ -66,6 +68,7 @@ class Transforms:
     params: nested dict of its float32 parameters.
     tile: side of a tile, positions of y, a multiple of 4.
     fast: parameters of the shallow synthesis, where it makes the pictures.
+    progress: shows a bar on stderr while an image of several tiles is run.
   """
 
   def __init__(
@@ -74,6 +77,7 @@ class Transforms:
     params: dict[str, Any],
     tile: int = TILE,
     fast: dict[str, Any] | None = None,
+    progress: bool = False,
   ):
     self.compiled: set[tuple] = set()
     self.to_picture = "synthesis"
@@ -84,11 +88,12 @@ class Transforms:
     self._config = config
     self.params = jax.device_put(params)
     self.tile = tile
+    self._progress = progress
     # Threads that meet a new shape wait for one compilation.
     self._compiling = threading.Lock()
 
   @classmethod
-  def of(cls, model: CodecModel, fast: bool) -> Transforms:
+  def of(cls, model: CodecModel, fast: bool, progress: bool) -> Transforms:
     """Those of a frozen model; pictures by its shallow synthesis if `fast`.
 
     Raises:
@@ -99,7 +104,8 @@ class Transforms:
         f"model {model.fingerprint.hex()} was read without its fast decoder; "
         "read it with fast=True, or leave fast out."
       )
-    return cls(model.config, model.params, fast=model.fast if fast else None)
+    shallow = model.fast if fast else None
+    return cls(model.config, model.params, fast=shallow, progress=progress)
 
   def analysis(self, image: np.ndarray) -> np.ndarray:
     """Image to y.
@@ -230,10 +236,15 @@ class Transforms:
       wanted: whether anything of these rows and columns is.
     """
     size = self.tile // 4 if method == "hyper_analysis" else self.tile
-    for tile in tiles(*shape, size, MARGINS[method]):
-      target = tuple(scaled(s, scale) for s in tile.target)
-      if not wanted(target):
-        continue
+    targets = [
+      (tile, tuple(scaled(s, scale) for s in tile.target))
+      for tile in tiles(*shape, size, MARGINS[method])
+    ]
+    parts = [(tile, target) for tile, target in targets if wanted(target)]
+    for tile, target in tqdm.tqdm(
+      parts, desc=method.replace("_", " "), unit="tile", leave=False,
+      file=sys.stderr, disable=not self._progress or len(parts) == 1,
+    ):  # fmt: skip
       part = self.run(method, read(*tile.source)[None])[0]
       write(target, part[tuple(scaled(s, scale) for s in tile.inner)])
 
