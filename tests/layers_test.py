@@ -23,6 +23,7 @@ LAYERS = (
   ("codec/codec",),
   ("", "export", "evaluation", "train"),
   ("runs",),
+  ("plan",),
   ("commands",),
   ("cli",),
   ("__main__",),

@@ -1,0 +1,1 @@
+"""What a run will need on machines that are not there yet."""
