@@ -17,6 +17,7 @@ from sclc_jax.commands import (
   evaluate,
   inspect,
   models,
+  plan,
   streams,
   train,
 )
@@ -191,13 +192,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     return sub
 
-  for module in (demo, coding, describe, inspect, evaluate, train, models):
+  for module in (
+    demo, coding, describe, inspect, evaluate, train, plan, models,
+  ):  # fmt: skip
     module.register(add)
   parse = parser.parse_known_args
 
   def parse_args(argv=None, namespace=None):
     args, others = parse(argv, namespace)
-    if others and args.command not in ("train", "sweep"):
+    if others and args.command not in ("train", "plan", "sweep"):
       parsers.get(args.command, parser).error(
         f"unknown arguments: {' '.join(others)}"
       )

@@ -19,6 +19,8 @@ _FREE = frozenset((
   "after-all", "partition-id", "replica-id", "opt-barrier", "add-dependency",
   "domain",
 ))  # fmt: skip
+# XLA's own: room for a result, several arrays read as one, a promise.
+_FREE_CALLS = ("AllocateBuffer", "ConcatBitcast", "AssumeGatherIndicesInBound")
 _SLICES = frozenset(("slice", "dynamic-slice", "gather"))
 _COLLECTIVES = (
   "all-reduce", "all-gather", "reduce-scatter", "all-to-all",
@@ -40,7 +42,9 @@ class Operation:
       layouts, slices and padding), `collective`, or `other`.
     read: bytes of operands in main memory.
     written: bytes of results there.
+    size: bytes of the result, wherever it lies.
     times: how often it runs in a step.
+    beside: whether it runs beside others, as copies from and to the chip do.
     op_name: the path of names in the traced program.
     source: `FILE:LINE` of the package.
     shape: of the result.
@@ -50,7 +54,9 @@ class Operation:
   kind: str
   read: int
   written: int
+  size: int
   times: float
+  beside: bool
   op_name: str
   source: str
   shape: str
@@ -93,8 +99,20 @@ def _walk(
       yield from min(branches, key=total)
     elif opcode == "call":
       yield from _walk(program, called[0], times)
-    elif opcode not in _FREE and not opcode.endswith(("-start", "-update")):
+    elif not _moves_nothing(instruction):
       yield _operation(program, computation, instruction, times)
+
+
+def _moves_nothing(instruction: Instruction) -> bool:
+  """Also the first halves of asynchronous pairs: the second ones count."""
+  opcode = instruction.opcode
+  if opcode == "dynamic-update-slice":
+    return False
+  return (
+    opcode in _FREE
+    or opcode.endswith(("-start", "-update"))
+    or any(f'call_target="{t}"' in instruction.text for t in _FREE_CALLS)
+  )
 
 
 def _operation(
@@ -119,7 +137,9 @@ def _operation(
     kind=_kind(program, start),
     read=read,
     written=counter.written(computation, instruction),
+    size=instruction.bytes,
     times=times,
+    beside=start is not instruction,
     op_name=origin.op_name,
     source=origin.source,
     shape=", ".join(

@@ -130,7 +130,6 @@ def open_data(config: ExperimentConfig):
   """(batches, resident, the images), as `loop.train` takes the first two."""
   from sclc_jax.train import device_data, parallel
   from sclc_jax.train.data import decode_all, make_batches, open_images
-  from sclc_jax.train.step import Resident
 
   data = config.data
   cache_mib = 0 if data.device_resident else data.cache_mib
@@ -141,12 +140,8 @@ def open_data(config: ExperimentConfig):
     window = device_data.largest_square(
       decoded, data.crop_size, data.max_downscale
     )
-    resident = Resident(
-      device_data.pack(decoded, window),
-      lambda packed, rows: device_data.cut_examples(
-        packed, rows, data.crop_size, window
-      ),
-    )
+    packed = device_data.pack(decoded, window)
+    resident = device_data.resident(packed, data.crop_size, window)
     images, finish = device_data.shapes_of(decoded), device_data.to_row
 
   def batches(step: int):

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sclc_jax.train.data import Square
+from sclc_jax.train.step import Resident
 
 _MAX_PIXELS = 2**31 - 1  # indices on the device are int32
 
@@ -58,9 +59,26 @@ def pack(images: Sequence[np.ndarray], window: int) -> PackedImages:
   return PackedImages(pixels, offsets.astype(np.int32), widths)
 
 
+def resident(packed: PackedImages, crop_size: int, window: int) -> Resident:
+  """The packed set as `loop.train` takes it; arguments as of `cut_examples`."""
+  return Resident(
+    packed, lambda data, rows: cut_examples(data, rows, crop_size, window)
+  )
+
+
+def packed_shapes(pixels: int, images: int) -> PackedImages:
+  """Shapes of a packed set of so many."""
+  each = jax.ShapeDtypeStruct((images,), np.int32)
+  return PackedImages(jax.ShapeDtypeStruct((3, pixels), np.uint8), each, each)
+
+
 def shapes_of(images: Sequence[np.ndarray]) -> list[np.ndarray]:
   """Stand-ins for the images that have their shapes and no memory."""
   return [np.broadcast_to(np.uint8(0), image.shape) for image in images]
+
+
+# What `to_row` gives of an example.
+ROW = jax.ShapeDtypeStruct((5,), np.int32)
 
 
 def to_row(index: int, unused_image: np.ndarray, square: Square) -> np.ndarray:

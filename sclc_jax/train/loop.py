@@ -28,6 +28,7 @@ from sclc_jax.train.resume import reached
 from sclc_jax.train.stages import Stage, ending, stages
 from sclc_jax.train.step import (
   Resident,
+  device_share,
   make_dispatch,
   new_state,
   restore_state,
@@ -89,7 +90,8 @@ def train(
   step, lines = reached(checkpoints, config, workdir, from_step)
   for line in lines:
     say(line)
-  examples = _local_examples(config)
+  device_share(config, jax.device_count())  # a ValueError where it is uneven
+  examples = parallel.local_examples(config.data.batch_size)
   last = min(plan[-1].stop, stop_at or plan[-1].stop)
   # A later stage takes its parts from there too, where they are.
   begins = initial_params is not None and step <= plan[-1].start and step < last
@@ -120,22 +122,6 @@ def train(
   if run.stop.interrupted and step < plan[-1].stop:
     raise KeyboardInterrupt(ending(config, step, stop_at, from_step))
   return step
-
-
-def _local_examples(config: ExperimentConfig) -> range:
-  """This process's examples of a batch.
-
-  Raises:
-    ValueError: they do not divide over devices, or over the parts of one.
-  """
-  examples = parallel.local_examples(config.data.batch_size)
-  share = len(examples) // jax.local_device_count()
-  if share % config.train.accumulate:
-    raise ValueError(
-      f"train.accumulate is {config.train.accumulate}, which does not divide "
-      f"the {share} examples of a device."
-    )
-  return examples
 
 
 @dataclasses.dataclass(frozen=True)

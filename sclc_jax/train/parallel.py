@@ -52,19 +52,28 @@ def is_first_process() -> bool:
   return jax.process_index() == 0
 
 
+def device_share(batch_size: int, devices: int) -> int:
+  """Examples of a global batch that one of so many devices works on.
+
+  Raises:
+    ValueError: the batch does not divide evenly.
+  """
+  if batch_size % devices:
+    raise ValueError(
+      f"data.batch_size is {batch_size}, which does not divide over "
+      f"{devices} devices; choose a multiple of {devices}."
+    )
+  return batch_size // devices
+
+
 def local_examples(batch_size: int) -> range:
   """The examples of a global batch that this process works on.
 
   Raises:
     ValueError: the batch does not divide evenly over all devices.
   """
-  devices = jax.device_count()
-  if batch_size % devices:
-    raise ValueError(
-      f"data.batch_size is {batch_size}, which does not divide over "
-      f"{devices} devices; choose a multiple of {devices}."
-    )
-  share = batch_size // jax.process_count()
+  each = device_share(batch_size, jax.device_count())
+  share = each * jax.local_device_count()
   return range(jax.process_index() * share, (jax.process_index() + 1) * share)
 
 

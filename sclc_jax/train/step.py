@@ -70,11 +70,15 @@ def restore_state(
   checkpoints: Checkpoints, step: int, config: ExperimentConfig, stage: Stage
 ) -> dict[str, Any]:
   """The state that a run of `config` saved at `step`, which is of `stage`."""
-  target = jax.eval_shape(
+  return checkpoints.restore(step, state_shapes(config, stage))[0]
+
+
+def state_shapes(config: ExperimentConfig, stage: Stage) -> dict[str, Any]:
+  """Shapes of a stage's state, as of `jax.eval_shape`."""
+  return jax.eval_shape(
     functools.partial(_state_of, config=config, stage=stage),
     params_shapes(stage_model(config, stage.name)),
   )
-  return checkpoints.restore(step, target)[0]
 
 
 def trained_params(state: dict[str, Any]) -> Any:
@@ -219,3 +223,58 @@ def make_dispatch(
     return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
   return parallel.parallel(dispatch, devices)
+
+
+def device_share(config: ExperimentConfig, devices: int) -> int:
+  """Examples of a batch that each device works on.
+
+  Args:
+    config: of the experiment.
+    devices: of all processes together.
+
+  Raises:
+    ValueError: they do not divide over devices, or over the parts of one.
+  """
+  share = parallel.device_share(config.data.batch_size, devices)
+  if share % config.train.accumulate:
+    raise ValueError(
+      f"train.accumulate is {config.train.accumulate}, which does not divide "
+      f"the {share} examples of a device."
+    )
+  return share
+
+
+def call_shapes(
+  config: ExperimentConfig,
+  stage: Stage,
+  devices: int,
+  data: Any = (),
+  example: jax.ShapeDtypeStruct | None = None,
+) -> tuple[Any, ...]:
+  """Shapes of what a run calls `make_dispatch`'s result with.
+
+  Args:
+    config: of the experiment.
+    stage: that is trained.
+    devices: how many share a batch; they come first in every shape.
+    data: shapes of `Resident.data`, if there is one.
+    example: what `batches` then yields of one example; else it is an image.
+  """
+  share = device_share(config, devices)
+  if example is None:
+    size = config.data.crop_size
+    example = jax.ShapeDtypeStruct((size, size, 3), jnp.uint8)
+  steps = min(config.train.steps_per_dispatch, stage.stop - stage.start)
+  number = jax.ShapeDtypeStruct((), jnp.int32)
+
+  def on_each(leaf, *axes):
+    return jax.ShapeDtypeStruct((devices, *axes, *leaf.shape), leaf.dtype)
+
+  return (
+    jax.tree.map(on_each, state_shapes(config, stage)),
+    jax.tree.map(on_each, data),
+    on_each(example, steps, share),
+    on_each(number),
+    on_each(number, share),
+    on_each(number),
+  )

@@ -20,7 +20,7 @@ from sclc_jax.train.loop import train
 from sclc_jax.train.optim import optimizer
 from sclc_jax.train.stages import stages
 from sclc_jax.train.step import (
-  Resident,
+  call_shapes,
   make_dispatch,
   new_state,
   restore_state,
@@ -292,10 +292,7 @@ def _resident():
   image = skimage.data.astronaut()[:128, :128]
   images = [image, image[::-1]]
   window = device_data.largest_square(images, 64, 2.0)
-  resident = Resident(
-    device_data.pack(images, window),
-    lambda data, rows: device_data.cut_examples(data, rows, 64, window),
-  )
+  resident = device_data.resident(device_data.pack(images, window), 64, window)
 
   def batches(step):
     return make_batches(
@@ -304,6 +301,33 @@ def _resident():
     )  # fmt: skip
 
   return batches, resident
+
+
+@pytest.mark.parametrize("kind", ["images", "resident"])
+def test_a_run_calls_the_step_with_the_shapes_that_a_plan_compiles(
+  kind, tmp_path, monkeypatch
+):
+  class CalledError(Exception):
+    pass
+
+  def make(config, stage, cut):
+    def update(*args):
+      calls.append(jax.tree.map(lambda a: (a.shape, str(a.dtype)), args))
+      raise CalledError
+
+    return update
+
+  calls = []
+  monkeypatch.setattr("sclc_jax.train.loop.make_dispatch", make)
+  config = _base_only(steps_per_dispatch=2)
+  batches, resident, planned = _batches, None, ()
+  if kind == "resident":
+    batches, resident = _resident()
+    planned = resident.data, device_data.ROW
+  with pytest.raises(CalledError):
+    train(config, tmp_path, batches, resident=resident, quiet=True)
+  shapes = call_shapes(config, stages(config)[0], jax.device_count(), *planned)
+  assert calls == [jax.tree.map(lambda a: (a.shape, str(a.dtype)), shapes)]
 
 
 def test_several_steps_a_call_on_resident_data_resume_exactly(tmp_path):
