@@ -6,10 +6,17 @@ import pathlib
 
 from sclc_jax.buckets import Path, to_path
 from sclc_jax.commands.checks import input_file, output_folder
-from sclc_jax.commands.common import Add, coding_flags, open_codec, result
+from sclc_jax.commands.common import (
+  Add,
+  coding_flags,
+  hides_bars,
+  open_codec,
+  result,
+)
 from sclc_jax.files import same_file
 
-_FIGURES = ("importance.png", "masks.png", "bits.png", "crops.png", "rd.png")
+_FIGURES = ("pictures.png", "importance.png", "masks.png", "bits.png",
+            "crops.png", "rd.png")  # fmt: skip
 
 
 def register(add: Add) -> None:
@@ -42,10 +49,12 @@ def _folder(args) -> Path:
 
 
 def _inspect(args) -> None:
+  import tqdm
+
   from sclc_jax.codec.latents.quality import check_quality
   from sclc_jax.commands.streams import printable
   from sclc_jax.evaluation import explain, plots
-  from sclc_jax.evaluation.peers import JPEG
+  from sclc_jax.evaluation.peers import AVIF, JPEG, JPEG_XL
   from sclc_jax.images import load_image
   from sclc_jax.metrics import psnr_db
 
@@ -63,13 +72,17 @@ def _inspect(args) -> None:
   def name(codec_name: str, size: int, picture) -> str:
     return f"{codec_name}: {size} bytes, {psnr_db(image, picture):.2f} dB"
 
-  jpeg = explain.peer_at_size(JPEG, image, len(data))
   pictures = [
     ("original", image),
     (name(f"sclc, quality {args.quality:g}", len(data), x_hat), x_hat),
-    (name("JPEG", *jpeg), jpeg[1]),
   ]
+  others = []
+  for peer in (JPEG, AVIF, JPEG_XL):
+    if peer.installed():
+      coded = explain.peer_at_size(peer, image, len(data))
+      others.append((name(peer.name.partition(" (")[0], *coded), coded[1]))
   figures = {
+    "pictures.png": lambda path: plots.plot_pictures(pictures, path),
     "importance.png": lambda path: plots.plot_importance(
       image, explain.importance(analysis), path
     ),
@@ -80,12 +93,16 @@ def _inspect(args) -> None:
       image, cost.y, cost.z, cost.channels,
       f"{title}, quality {args.quality:g}: {len(data)} bytes", path,
     ),
-    "crops.png": lambda path: plots.plot_crops(pictures, cost.y, path),
+    "crops.png": lambda path: plots.plot_crops(
+      pictures + others, cost.y, path
+    ),
     "rd.png": lambda path: plots.plot_rd(
       explain.photo_curves(codec, analysis, image),
       "RGB PSNR (dB)", path,
     ),
   }  # fmt: skip
-  for figure in _FIGURES:
+  for figure in tqdm.tqdm(
+    _FIGURES, desc="figures", leave=False, disable=hides_bars(args)
+  ):
     figures[figure](out / figure)
     result(out / figure)

@@ -100,15 +100,21 @@ JPEG = Peer(
   "jpeg (Pillow, 4:2:0, here)", "JPEG", (5, 10, 20, 40, 60, 80, 90, 95),
   {"optimize": True, "subsampling": 2},
 )  # fmt: skip
+AVIF = Peer(
+  "avif (Pillow, 4:2:0, speed 6, here)", "AVIF",
+  (10, 20, 35, 50, 60, 70, 80, 90), {"speed": 6},
+)  # fmt: skip
+JPEG_XL = Peer(
+  "jpeg-xl (effort 7, here)", "JXL", (5, 15, 30, 50, 70, 80, 90, 95),
+  {"effort": 7}, "pillow-jxl-plugin", "pillow_jxl",
+  "pip install '.[report]'",
+)  # fmt: skip
 PEERS = (
   JPEG,
   Peer("webp (Pillow, method 6, here)", "WEBP",
        (1, 5, 20, 50, 75, 85, 93, 98), {"method": 6}),
-  Peer("avif (Pillow, 4:2:0, speed 6, here)", "AVIF",
-       (10, 20, 35, 50, 60, 70, 80, 90), {"speed": 6}),
-  Peer("jpeg-xl (effort 7, here)", "JXL", (5, 15, 30, 50, 70, 80, 90, 95),
-       {"effort": 7}, "pillow-jxl-plugin", "pillow_jxl",
-       "pip install '.[report]'"),
+  AVIF,
+  JPEG_XL,
 )  # fmt: skip
 
 

@@ -20,8 +20,25 @@ def _pyplot():
   return plt
 
 
-def _save(figure, path: str | os.PathLike) -> None:
+_MEANING = {
+  "importance": "y is the latent: for every 16x16 pixels one number in each "
+  "channel.\nIts importance, between 0 and 1, is computed from z, the hyper "
+  "latent, by encoder and decoder alike.",
+  "masks": "y is the latent: for every 16x16 pixels one number in each "
+  "channel. A quality bends the importance by a curve of each channel;\nwhere "
+  "it is then above 0.5, the mask is 1 and the number is in the file.",
+  "bits": "y is the latent: for every 16x16 pixels one number in each channel. "
+  "z, the hyper latent, has one for every 64x64 pixels and channel;\nit says "
+  "how large y is likely to be, and which numbers of y are coded.",
+  "crops": "Squares where our file spends most bits, an average number, and "
+  "fewest. All files have at most our size.",
+}
+
+
+def _save(figure, path: str | os.PathLike, caption: str = "") -> None:
   """Writes the figure, whole or not at all, and closes it."""
+  if caption:
+    figure.supxlabel(caption, fontsize=8, color="dimgray")
   buffer = io.BytesIO()
   figure.savefig(buffer, format="png", dpi=110)
   _pyplot().close(figure)
@@ -219,7 +236,7 @@ def plot_levels(
     for row, channel in enumerate(channels, 2):
       axis[row].imshow(mask[..., channel], vmin=0, vmax=1, cmap="gray")
   figure.colorbar(shown, ax=axes[:2], label="mean over channels", shrink=0.9)
-  _save(figure, path)
+  _save(figure, path, _MEANING["masks"])
 
 
 def _bare(axis, title: str = "") -> None:
@@ -262,9 +279,9 @@ def plot_importance(
     xlabel="channels of y, most important first", ylim=(0, 1.02),
     ylabel="importance, mean over the photo", xlim=(0, channels.size - 1),
   )  # fmt: skip
-  bars.set_title("where the curves leave it as it is, above 0.5 is coded",
+  bars.set_title("dotted: what is coded where no curve bends it lies above",
                  fontsize=9)  # fmt: skip
-  _save(figure, path)
+  _save(figure, path, _MEANING["importance"])
 
 
 def plot_bits(
@@ -314,6 +331,26 @@ def plot_bits(
   )  # fmt: skip
   bars.set_title(f"{half} of {share.size} channels take half of the bits",
                  fontsize=9)  # fmt: skip
+  _save(figure, path, _MEANING["bits"])
+
+
+def plot_pictures(
+  pictures: list[tuple[str, np.ndarray]], path: str | os.PathLike
+) -> None:
+  """Whole pictures side by side.
+
+  Args:
+    pictures: (title, uint8 image) each, all of one size.
+    path: PNG to write.
+  """
+  height, width = pictures[0][1].shape[:2]
+  size = 7 * len(pictures), 7 * height / width + 0.4
+  figure, axes = _pyplot().subplots(
+    1, len(pictures), figsize=size, layout="constrained", squeeze=False
+  )
+  for axis, (title, picture) in zip(axes[0], pictures):
+    axis.imshow(picture, cmap="gray")
+    _bare(axis, title)
   _save(figure, path)
 
 
@@ -382,4 +419,4 @@ def plot_crops(
     axes[row, 0].set_ylabel(
       f"{names[row]}: {size}x{size} pixels at ({left}, {top})", fontsize=8
     )
-  _save(figure, path)
+  _save(figure, path, _MEANING["crops"])

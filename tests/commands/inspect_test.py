@@ -18,7 +18,7 @@ def folder(tmp_path, tiny_model, monkeypatch):
 def test_pictures_of_a_gray_photo_are_written_and_named(folder, capsys, photo):
   Image.fromarray(photo[:70, :130, 1]).save("p.png")
   assert cli.main(["inspect", "p.png", "--model", "m.sclcm"]) == 0
-  names = ["importance", "masks", "bits", "crops", "rd"]
+  names = ["pictures", "importance", "masks", "bits", "crops", "rd"]
   lines = capsys.readouterr().out.split()
   assert lines == [f"p_inspect/{name}.png" for name in names]
   for line in lines:
