@@ -18,7 +18,12 @@ from typing import Any
 
 # Of this machine, or an etils.epath.Path, which has the same methods.
 Path = pathlib.PurePath
+# Not by TensorFlow, where that is installed: it takes seconds to load. epath
+# looks at this once, at the first path of any kind.
+os.environ.setdefault("EPATH_USE_TF", "0")
+
 _START = "gs://"
+_FOLDERS = ("/", "/.folder")  # ends of names that stand for a folder
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _EMULATOR = "STORAGE_EMULATOR_HOST"  # what Google's own libraries read
 _INSTALL = "pip install 'sclc_jax[gcs]'"
@@ -139,7 +144,7 @@ def find(folder: str | os.PathLike) -> list[str]:
   """Every object below a folder, as gs://..., in order."""
   with _as_os_error(folder):
     names = _files().find(os.fspath(folder))
-  return [_START + name for name in names if not name.endswith("/")]
+  return [_START + name for name in names if not name.endswith(_FOLDERS)]
 
 
 def match(pattern: str) -> list[str]:
@@ -183,18 +188,14 @@ def _files() -> Any:
 @functools.cache
 def _set_up() -> None:
   """Settings of libraries that reach buckets; what the user has set stays."""
-  # Not by TensorFlow, where that is installed: it takes seconds to load.
-  os.environ.setdefault("EPATH_USE_TF", "0")
   server = os.environ.get(_EMULATOR)
   if server:
     os.environ.setdefault("TENSORSTORE_GCS_HTTP_URL", server)
     os.environ.setdefault("GOOGLE_AUTH_TOKEN_FOR_TESTING", "none")
     os.environ.setdefault("CLOUD_STORAGE_EMULATOR_ENDPOINT", server)
-  import fsspec.config
+  from sclc_jax import bucket_folders
 
-  # tensorstore and other processes write to the folders too.
-  options = fsspec.config.conf.setdefault("gcs", {})
-  options.setdefault("use_listings_cache", False)
+  bucket_folders.register()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator
 
+import gcs_emulator
 import jax
 import numpy as np
 import pytest
@@ -56,6 +57,19 @@ def compile_anew(compile_quickly) -> Iterator[None]:
   yield
   jax.config.update("jax_enable_compilation_cache", True)
   compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="session")
+def storage_server() -> dict[str, str]:
+  return gcs_emulator.start("bucket")
+
+
+@pytest.fixture
+def bucket(storage_server, tmp_path, monkeypatch) -> str:
+  """A folder in a bucket, as gs://..., with nothing in it."""
+  for name, value in storage_server.items():
+    monkeypatch.setenv(name, value)
+  return f"gs://bucket/{tmp_path.name}"
 
 
 @pytest.fixture(scope="session")

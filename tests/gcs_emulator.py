@@ -4,11 +4,9 @@ gcp-storage-emulator, with what tensorstore relies on beyond it: the generation
 of an object that is read, reads only if that has changed, and ranges of names.
 """
 
-import contextlib
 import http
-import os
 import socket
-from collections.abc import Iterator
+import threading
 
 from gcp_storage_emulator import server
 from gcp_storage_emulator.handlers import objects
@@ -61,9 +59,14 @@ def _extend() -> None:
         handlers[method] = _ls_range
 
 
-@contextlib.contextmanager
-def running(bucket: str) -> Iterator[dict[str, str]]:
-  """Serves one bucket; yields what the environment says of it."""
+def start(bucket: str) -> dict[str, str]:
+  """Serves one bucket while this process lasts.
+
+  Readers that work ahead would wait for a server that has gone.
+
+  Returns:
+    What the environment should say of it.
+  """
   _extend()
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
@@ -71,21 +74,16 @@ def running(bucket: str) -> Iterator[dict[str, str]]:
   emulator = server.create_server(
     "127.0.0.1", port, in_memory=True, default_bucket=bucket
   )
+  emulator._api.daemon = True
   emulator.start()
-  try:
-    yield {
-      "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",
-      # Asks other servers of Google what kind of bucket it is.
-      "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
-    }
-  finally:
-    emulator.stop()
+  # Clients may close a connection before they have read what they have.
+  emulator._api._httpd.handle_error = lambda *unused: None
+  return {
+    "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"
+  }
 
 
 if __name__ == "__main__":
-  with running("bucket") as variables:
-    for name, value in variables.items():
-      print(f"export {name}={value}", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-      while True:
-        os.read(0, 1)
+  for name, value in start("bucket").items():
+    print(f"export {name}={value}", flush=True)
+  threading.Event().wait()

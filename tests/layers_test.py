@@ -9,8 +9,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 # From the bottom up. A folder stands for the files in it that no other line
 # names; files of one line may import each other, but not in a circle.
 LAYERS = (
-  ("config", "metrics", "images", "buckets", "files", "formats", "cpus",
-   "malloc"),
+  ("config", "metrics", "images", "buckets", "bucket_folders", "files",
+   "formats", "cpus", "malloc"),
   ("nn",),
   ("models",),
   ("codec/tiles", "codec/elementary", "codec/images"),

@@ -34,6 +34,7 @@ class Checkpoints:
 
   def __init__(self, folder: str | os.PathLike, max_to_keep: int = 3):
     self.folder = absolute(folder)
+    self.folder.mkdir(parents=True, exist_ok=True)
     self._whole: set[int] = set()  # steps that have been read once
     options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep, create=True)
     with _without_warnings():

@@ -17,8 +17,9 @@ _ARGUMENTS = {
   "compress a.png": "--force",
   "compress a.png -o a.png --force": "is the input",
   "compress a.png -o no/such.sclc": "no/such.sclc",
-  "compress a.png -o gs://bucket/a.sclc": "gs://bucket/a.sclc",
-  "compress s3://bucket/a.png": "s3://bucket/a.png",
+  "compress a.png -o gs://bucket/a.sclc": "-o gs://bucket/a.sclc: there are no",
+  "compress s3://bucket/a.png": "input s3://bucket/a.png: only files",
+  "compress gs:///a.png": "names no bucket",
   "compress a.png --model hyperprior-mse.fast": "no model",
   "compress a.png --quality 0.5": "[1, 8]",
   "compress a.png --quality 9": "[1, 8]",
@@ -58,11 +59,14 @@ _ARGUMENTS = {
   "plan --config c.py --slices 2": "--slices 2",
   "plan --config c.py --stage fast": "--stage fast",
   "train --config no.py --workdir w": "no.py",
-  "train --config c.py --workdir gs://bucket/w": "gs://bucket/w",
+  "train --config c.py --workdir gs://bucket/w": "gcloud auth",
+  "train --config c.py --workdir az://bucket/w": "--workdir az://bucket/w",
   "train --config c.py --workdir a.sclc": "a.sclc",
   "train --config c.py --workdir a.sclc/w": "a.sclc",
   "train --config c.py --workdir w --config.data.source=folder:gs://b/x":
     "gs://b/x",
+  "train --config c.py --workdir w --config.data.source=tfds:a@s3://b/x":
+    "data.source s3://b/x",
   "train --config c.py --workdir w --config.data.source=folder:no": "no",
   "train --config c.py --workdir w --config.model.base=x": "'x'",
   "train --config c.py --workdir w --config.seed=x": "seed",
@@ -87,6 +91,15 @@ _CONFIG = """
 from sclc_jax.config import default_config_dict
 get_config = default_config_dict
 """
+
+
+@pytest.fixture(autouse=True)
+def without_credentials(tmp_path, monkeypatch):
+  """As on a machine that has none of Google's."""
+  for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
+    monkeypatch.delenv(name, raising=False)
+  monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+  monkeypatch.setenv("NO_GCE_CHECK", "true")
 
 
 @pytest.mark.parametrize("line", [

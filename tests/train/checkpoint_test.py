@@ -7,6 +7,8 @@ import jax
 import numpy as np
 import pytest
 
+from sclc_jax.buckets import find, to_path
+from sclc_jax.files import is_folder, size, write_whole
 from sclc_jax.train.checkpoint import Checkpoints, open_checkpoint
 
 _STATE = {
@@ -131,3 +133,40 @@ def test_what_a_save_left_that_was_cut_off_is_removed(tmp_path):
   checkpoints = Checkpoints(folder)
   assert checkpoints.remove_unfinished() == [name]
   assert not (folder / name).exists() and checkpoints.all_steps() == [5]
+
+
+def test_a_bucket_keeps_restores_and_sets_aside_steps(bucket):
+  checkpoints = Checkpoints(f"{bucket}/checkpoints", max_to_keep=2)
+  assert checkpoints.remove_unfinished() == []
+  for step in (3, 5, 10):
+    checkpoints.save(step, _STATE, {"config": {"at": step}})
+  checkpoints.close()
+  jax.tree.map(np.testing.assert_array_equal, _restore(bucket), _STATE)
+  checkpoints, step = open_checkpoint(bucket)
+  assert (step, checkpoints.all_steps()) == (10, [5, 10])
+  assert checkpoints.meta(10) == {"config": {"at": 10}}
+  assert checkpoints.set_aside(5) == [10]
+  assert checkpoints.all_steps() == [5]
+  assert is_folder(f"{bucket}/set_aside/checkpoints/10")
+
+
+def test_a_step_in_a_bucket_that_lost_a_part_is_refused(bucket):
+  _save(to_path(bucket))
+  folder = f"{bucket}/checkpoints/10"
+  (data,) = [
+    name
+    for name in find(folder)
+    if "/ocdbt.process_0/d/" in name and size(name) > 5000
+  ]
+  write_whole(data, b"")
+  with pytest.raises(ValueError, match="10 is incomplete; .* is step 5: --st"):
+    _restore(bucket)
+
+
+def test_a_save_into_a_bucket_that_was_cut_off_is_removed(bucket):
+  folder = _save(to_path(bucket))
+  (folder / "10" / "commit_success.txt").unlink()
+  assert Checkpoints(folder).latest_step() == 5
+  checkpoints = Checkpoints(folder)
+  assert checkpoints.remove_unfinished() == ["10"]
+  assert not is_folder(folder / "10") and checkpoints.all_steps() == [5]

@@ -1,6 +1,7 @@
 """Examples by number, whatever the source, the process and the start."""
 
 import io
+import pathlib
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from sclc_jax.files import write_whole
 from sclc_jax.train import device_data
 from sclc_jax.train.data import (
   Cache,
@@ -255,3 +257,13 @@ def test_device_cuts_the_examples_that_the_host_cuts(images, max_downscale):
     error = np.abs(actual.astype(int) - wanted)
     assert error.max() <= (0 if max_downscale == 1 else 1)
     assert (error > 0).mean() < 1e-3
+
+
+def test_sources_in_a_bucket_give_the_same_examples(sources, images, bucket):
+  wanted = _take(make_batches(images, **_KW), 4)
+  for source in sources:
+    kind, _, folder = source.partition(":")
+    for path in pathlib.Path(folder).iterdir():
+      write_whole(f"{bucket}/{kind}/{path.name}", path.read_bytes())
+    opened = open_images(f"{kind}:{bucket}/{kind}", 64, 0)
+    np.testing.assert_array_equal(_take(make_batches(opened, **_KW), 4), wanted)
