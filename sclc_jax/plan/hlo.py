@@ -22,6 +22,8 @@ _CALLED = re.compile(
   r"(?:calls|to_apply|body|true_computation|false_computation)=%?([\w.\-]+)"
 )
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
+_CONDITION = re.compile(r"condition=%?([\w.\-]+)")
+_DIRECTION = re.compile(r"direction=(\w+)")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
@@ -70,7 +72,8 @@ class Instruction:
     operands: names.
     called: computations that it runs: of a fusion, a call, a while loop (its
       body) or a conditional (its branches).
-    trips: of a while loop, how often its body runs; 0 if that is not known.
+    condition: of a while loop, the computation that says whether it goes on.
+    trips: of a while loop, how often XLA says that its body runs; else 0.
     op_name: the path of names in the traced program.
     source: `FILE:LINE` in this package, or in what called it.
     is_root: whether it is the result of its computation.
@@ -83,6 +86,7 @@ class Instruction:
   arrays: tuple[Array, ...]
   operands: tuple[str, ...]
   called: tuple[str, ...]
+  condition: str
   trips: int
   op_name: str
   source: str
@@ -132,6 +136,26 @@ class Program:
   computations: dict[str, Computation]
   entry: Computation
 
+  def trips(self, loop: Instruction) -> int:
+    """How often the body of a while loop runs.
+
+    For TPUs XLA does not write it down. The counters of `jax.lax.scan` start at
+    0 and grow by 1, up to the constant that the condition compares them with.
+    For a loop that ends by what it computes it is taken as 1.
+    """
+    if loop.trips:
+      return loop.trips
+    condition = self.computations[loop.condition]
+    root = condition.root
+    direction = _DIRECTION.search(root.text)
+    if root.opcode != "compare" or direction is None:
+      return 1
+    for name in root.operands:
+      text = condition.instructions[name].text
+      if bound := re.search(r" constant\((\d+)\)", text):
+        return int(bound[1]) + (direction[1] in ("LE", "GE"))
+    return 1
+
 
 def parse(text: str) -> Program:
   """The program that `jax.stages.Compiled.as_text` shows.
@@ -169,6 +193,7 @@ def _instruction(match: re.Match, frames: dict[str, str]) -> Instruction:
   if branches := _BRANCHES.search(attributes):
     called = [name.strip().lstrip("%") for name in branches[1].split(",")]
   trips = _TRIPS.search(attributes)
+  condition = _CONDITION.search(attributes)
   op_name = re.search(r'op_name="([^"]*)"', attributes)
   return Instruction(
     name=match[2],
@@ -179,6 +204,7 @@ def _instruction(match: re.Match, frames: dict[str, str]) -> Instruction:
     ),
     operands=tuple(_NAME.findall(operands)),
     called=tuple(called),
+    condition=condition[1] if condition else "",
     trips=int(trips[1]) if trips else 0,
     op_name=op_name[1] if op_name else "",
     source=_source(attributes, frames),

@@ -93,7 +93,8 @@ def _walk(
     opcode = instruction.opcode
     called = [program.computations[name] for name in instruction.called]
     if opcode == "while":
-      yield from _walk(program, called[0], times * (instruction.trips or 1))
+      trips = program.trips(instruction)
+      yield from _walk(program, called[0], times * trips)
     elif opcode == "conditional":
       branches = [list(_walk(program, branch, times)) for branch in called]
       yield from min(branches, key=total)

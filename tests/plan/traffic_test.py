@@ -35,7 +35,9 @@ dynamic_slice_sizes={1,64}
 
 %condition (c: (s32[], f32[16,64])) -> pred[] {
   %c = (s32[], f32[16,64]{1,0}) parameter(0)
-  ROOT %y = pred[] constant(true)
+  %ci = s32[] get-tuple-element(%c), index=0
+  %five = s32[]{:T(128)} constant(5), metadata={op_name="jit(f)"}
+  ROOT %y = pred[] compare(%ci, %five), direction=LT
 }
 
 %cheap (e: f32[16,64]) -> f32[16,64] {
@@ -61,7 +63,7 @@ copy-start(%a), metadata={op_name="prefetch"}
   %sum = f32[16,64]{1,0:S(1)} all-reduce(%sin), replica_groups={}
   %init = (s32[], f32[16,64]{1,0}) tuple(%k, %new)
   %loop = (s32[], f32[16,64]{1,0}) while(%init), condition=%condition, \
-body=%body, backend_config={"known_trip_count":{"n":"5"}}
+body=%body
   %after = f32[16,64]{1,0} get-tuple-element(%loop), index=1
   ROOT %cond = f32[16,64]{1,0} conditional(%k, %after, %after), \
 branch_computations={%cheap, %dear}
