@@ -109,6 +109,11 @@ def read(image, png: Png | None) -> Samples:
   Raises:
     RefusedError: samples of 32 bits.
   """
+  if _is_taken_for_rgb(image):
+    from PIL import Image
+
+    _set_raw_mode(image, "RGB")
+    image = Image.frombytes("YCbCr", image.size, image.tobytes())
   mode = image.mode
   if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
     values = np.asarray(image).astype(np.uint16)
@@ -136,6 +141,16 @@ def read(image, png: Png | None) -> Samples:
     return Samples(np.asarray(image.convert("L")), "gray")
   image = image if mode == "RGB" else image.convert("RGB")
   return Samples(np.asarray(image), "rgb")
+
+
+def _is_taken_for_rgb(image) -> bool:
+  """Whether it is YCbCr of a plain TIFF, which Pillow 12 takes for RGB."""
+  return (
+    image.format == "TIFF"
+    and image.tag_v2.get(262) == 6
+    and image.mode == "RGB"
+    and [tile[0] for tile in image.tile[:1]] == ["raw"]
+  )
 
 
 def _with_key(values: np.ndarray, space: str, png: Png | None) -> Samples:
