@@ -68,6 +68,7 @@ def load_rgb(
   source: str | os.PathLike | bytes,
   max_pixels: int = MAX_PIXELS,
   name: str | None = None,
+  shorter_side: int = 0,
 ) -> np.ndarray:
   """Reads the colours that a model sees: what training takes.
 
@@ -78,11 +79,13 @@ def load_rgb(
     source: as of `load_photo`.
     max_pixels: likewise.
     name: likewise.
+    shorter_side: likewise.
 
   Returns:
     uint8 [H, W, 3].
   """
-  image = fill_hidden(load_photo(source, max_pixels, name=name).image)
+  photo = load_photo(source, max_pixels, name=name, shorter_side=shorter_side)
+  image = fill_hidden(photo.image)
   if image.ndim == 3 and image.shape[2] >= 3:
     return image[..., :3]
   gray = image if image.ndim == 2 else image[..., 0]
@@ -94,6 +97,7 @@ def load_photo(
   max_pixels: int = MAX_PIXELS,
   keep_profile: bool = False,
   name: str | None = None,
+  shorter_side: int = 0,
 ) -> Photo:
   """Reads an image file as it is meant to be seen.
 
@@ -107,6 +111,9 @@ def load_photo(
     keep_profile: RGB and gray pixels stay in the space of their profile, which
       is then among the metadata.
     name: what to call it in errors; the path, if it has one.
+    shorter_side: to which the caller will scale the picture down; a JPEG that
+      is much larger is decoded at 1/2, 1/4 or 1/8 of its sides, with at least
+      twice as many pixels a side. 0 for all pixels.
 
   Raises:
     ValueError: not an image, damaged, empty, too large, or of a kind that is
@@ -116,7 +123,7 @@ def load_photo(
   data = source if isinstance(source, bytes) else read_whole(source)
   with _named(name):
     _check_kind(data)
-    return _load(data, max_pixels, keep_profile)
+    return _load(data, max_pixels, keep_profile, shorter_side)
 
 
 def from_pillow(image, icc: bytes) -> tuple[np.ndarray, bytes]:
@@ -210,7 +217,9 @@ def _reason(error: Exception) -> str:
   return text.rstrip(".") or "it is damaged"
 
 
-def _load(data: bytes, max_pixels: int, keep_profile: bool) -> Photo:
+def _load(
+  data: bytes, max_pixels: int, keep_profile: bool, shorter_side: int
+) -> Photo:
   chunks = png.read(data) if data.startswith(png.START) else None
   is_tiff, turn = data[:4] in tiff.STARTS, 1
   if is_tiff:  # Pillow would turn it, but not where another tag is damaged
@@ -220,6 +229,9 @@ def _load(data: bytes, max_pixels: int, keep_profile: bool) -> Photo:
   notes = []
   if image is not None:
     _check_size(image.size, max_pixels)
+    factor = min(image.size) // (2 * shorter_side) if shorter_side else 1
+    if factor > 1:  # JPEGs alone do something about it
+      image.draft(None, tuple(side // factor for side in image.size))
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
       notes.append(f"it holds {frames} pictures; the first is taken")

@@ -6,13 +6,16 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from sclc_jax.images import (
   load_image,
   load_photo,
+  load_rgb,
   png_bytes,
 )
+from sclc_jax.metrics import psnr_db
 
 
 def _png(samples: np.ndarray) -> bytes:
@@ -143,3 +146,26 @@ def test_a_tiff_keeps_its_exif_but_not_how_it_is_stored(photo):
   kept = Image.Exif()
   kept.load(b"Exif\0\0" + actual.metadata["exif"])
   assert dict(kept) == {0x010F: "maker"}
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_to_be_scaled_down_is_decoded_at_fewer_pixels(orientation):
+  photo = Image.fromarray(skimage.data.astronaut()).resize((1200, 900))
+  exif = Image.Exif()
+  exif[0x0112] = orientation
+  file = io.BytesIO()
+  photo.save(file, "JPEG", quality=95, exif=exif)
+  whole = load_rgb(file.getvalue())
+
+  def scaled(image):
+    size = (180, 240) if orientation == 6 else (240, 180)
+    small = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(small)
+
+  for shorter_side, factor in ((451, 1), (225, 2), (180, 2), (112, 4), (40, 8)):
+    image = load_rgb(file.getvalue(), shorter_side=shorter_side)
+    sides = [-(-side // factor) for side in whole.shape[:2]]
+    assert list(image.shape[:2]) == sides
+    assert min(sides) >= 2 * shorter_side or factor == 1
+    if shorter_side >= 180:  # what is scaled to that looks as if from all
+      assert psnr_db(scaled(image), scaled(whole)) > 45
