@@ -163,33 +163,45 @@ def evaluate(
   def codings(file: pathlib.Path) -> Iterator[Coding]:
     for path, image_name in zip(paths, image_names(paths)):
       image = load_image(path, codec.max_pixels)
-      start = time.perf_counter()
-      analysis = codec.analyse(image)
-      analysis_s = time.perf_counter() - start
-      for quality in qualities:
-        start = time.perf_counter()
-        file.write_bytes(codec.encode(analysis, quality))
-        encode_s = analysis_s + time.perf_counter() - start
-        start = time.perf_counter()
-        data = file.read_bytes()
-        x_hat = codec.decompress(data)
-        decode_s = time.perf_counter() - start
-        row = {
-          "image": image_name,
-          "quality": quality,
-          "bytes": len(data),
-          "selected_fraction": float(codec.mask(analysis, quality).mean()),
-          "encode_s": encode_s,
-          "decode_s": decode_s,
-          **part_sizes(data),
-        }
-        yield row, image, x_hat
+      for coding in code_image(codec, image, image_name, qualities, file):
+        yield coding
         bar.update()
 
   scores = scores or {}
   with tempfile.TemporaryDirectory() as folder, bar:
     file = pathlib.Path(folder) / "image.sclc"
     return Evaluation(measured(codings(file), scores), tuple(scores))
+
+
+def code_image(
+  codec,
+  image: np.ndarray,
+  name: str,
+  qualities: Iterable[float],
+  file: pathlib.Path,
+) -> Iterator[Coding]:
+  """Codes an image at each quality, through a file that is written anew."""
+  start = time.perf_counter()
+  analysis = codec.analyse(image)
+  analysis_s = time.perf_counter() - start
+  for quality in qualities:
+    start = time.perf_counter()
+    file.write_bytes(codec.encode(analysis, quality))
+    encode_s = analysis_s + time.perf_counter() - start
+    start = time.perf_counter()
+    data = file.read_bytes()
+    x_hat = codec.decompress(data)
+    decode_s = time.perf_counter() - start
+    row = {
+      "image": name,
+      "quality": quality,
+      "bytes": len(data),
+      "selected_fraction": float(codec.mask(analysis, quality).mean()),
+      "encode_s": encode_s,
+      "decode_s": decode_s,
+      **part_sizes(data),
+    }
+    yield row, image, x_hat
 
 
 def part_sizes(data: bytes) -> dict[str, int]:
