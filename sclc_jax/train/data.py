@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tqdm
 
-from sclc_jax.buckets import Path
+from sclc_jax.buckets import Path, to_path
 from sclc_jax.cpus import cpu_count
-from sclc_jax.files import is_folder
+from sclc_jax.files import is_folder, is_there
 from sclc_jax.images import find_images, load_rgb, load_size
 from sclc_jax.train.damaged import Readable
 
@@ -32,7 +32,8 @@ def open_images(source: str, crop_size: int, cache_mib: int) -> Readable:
   """The images of `data.source`, decoded when they are asked for.
 
   Args:
-    source: `folder:PATH`, or `tfds:SET`, see `tfds_images.open_tfds`.
+    source: `folder:PATH`, or `tfds:SET`, see `tfds_images.open_tfds`; the
+      folder of a set alone, too.
     crop_size: of the crops that will be taken.
     cache_mib: decoded images that are held in memory, in all.
 
@@ -41,6 +42,9 @@ def open_images(source: str, crop_size: int, cache_mib: int) -> Readable:
     are damaged are empty.
   """
   kind, _, path = source.partition(":")
+  if kind not in ("folder", "tfds"):
+    is_set = bool(source) and is_there(to_path(source) / "features.json")
+    kind, path = ("tfds" if is_set else ""), source
   if kind == "folder" and path:
     folder = open_folder(path, crop_size)
     return Readable(Cache(folder, cache_mib), folder.suspects)
