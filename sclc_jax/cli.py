@@ -12,6 +12,7 @@ import warnings
 from sclc_jax.commands import (
   checks,
   coding,
+  data,
   demo,
   describe,
   evaluate,
@@ -193,13 +194,15 @@ def _parser() -> argparse.ArgumentParser:
     return sub
 
   for module in (
-    demo, coding, describe, inspect, evaluate, train, plan, models,
+    demo, coding, describe, inspect, evaluate, data, train, plan, models,
   ):  # fmt: skip
     module.register(add)
   parse = parser.parse_known_args
 
   def parse_args(argv=None, namespace=None):
+    argv, after = _cut(sys.argv[1:] if argv is None else argv)
     args, others = parse(argv, namespace)
+    args.options = after
     if others and args.command not in ("train", "plan", "sweep"):
       parsers.get(args.command, parser).error(
         f"unknown arguments: {' '.join(others)}"
@@ -211,6 +214,14 @@ def _parser() -> argparse.ArgumentParser:
 
   parser.parse_args = parse_args
   return parser
+
+
+def _cut(argv: list[str]) -> tuple[list[str], list[str]]:
+  """The arguments of `data` before a `--`, and those after, Beam's own."""
+  if "data" not in argv[:1] or "--" not in argv:
+    return argv, []
+  at = argv.index("--")
+  return argv[:at], argv[at + 1 :]
 
 
 def _join_overrides(items: list[str]) -> list[str]:

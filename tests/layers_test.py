@@ -22,7 +22,7 @@ LAYERS = (
   ("codec/rate_control",),
   ("codec/codec",),
   ("", "export", "evaluation", "train"),
-  ("runs",),
+  ("runs", "beam"),
   ("plan",),
   ("commands",),
   ("cli",),

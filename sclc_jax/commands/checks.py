@@ -57,12 +57,12 @@ def check_values(args) -> None:
         )
 
 
-def check_package(flag: str, name: str) -> None:
+def check_package(flag: str, name: str, install: str = "") -> None:
   """Raises a ValueError where the package that a flag needs is missing."""
   if importlib.util.find_spec(name) is None:
     raise ValueError(
       f"{flag} needs the package {name}, which is not installed; "
-      f"pip install {name}."
+      f"pip install {install or name}."
     )
 
 

@@ -1,0 +1,116 @@
+"""Runs a pipeline of Apache Beam, on this machine or elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pathlib
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+# Beam warns of Google's packages, which are missing, as soon as it is imported.
+logging.disable(logging.WARNING)
+import apache_beam as beam  # noqa: E402
+from apache_beam.options.pipeline_options import PipelineOptions  # noqa: E402
+
+logging.disable(logging.NOTSET)
+
+LOCAL = "local"
+_SECONDS = 0.5  # from one look at the progress to the next
+
+
+def run(
+  build: Callable[[beam.Pipeline], None],
+  runner: str = LOCAL,
+  options: Sequence[str] = (),
+  processes: int = 1,
+) -> None:
+  """Builds a pipeline, runs it and waits for its end.
+
+  Args:
+    build: adds the steps to the pipeline that it is given.
+    runner: `local`, or the name of a runner of Beam.
+    options: `--NAME=VALUE` each, for Beam and the runner.
+    processes: of the local runner.
+
+  Raises:
+    ValueError: there is no such runner, or the pipeline failed.
+  """
+  flags, name = list(options), runner
+  if runner == LOCAL:
+    # Not Beam's DirectRunner, which tries to download a runner at first.
+    name = "FnApiRunner"
+    if processes > 1:
+      flags += [
+        f"--direct_num_workers={processes}",
+        "--direct_running_mode=multi_processing",
+      ]
+  logging.getLogger("apache_beam").setLevel(logging.ERROR)
+  try:
+    pipeline = beam.Pipeline(name, PipelineOptions(flags))
+  except (ValueError, ImportError) as error:
+    raise ValueError(
+      f"--runner {runner} cannot be used ({_line(error)}); give local, or the "
+      "name of a runner that is installed."
+    ) from None
+  build(pipeline)
+  try:
+    pipeline.run().wait_until_finish()
+  except Exception as error:  # whatever a runner raises
+    if sys.flags.dev_mode:
+      raise
+    raise ValueError(
+      f"the pipeline failed ({_line(error)}); 'python -X dev -m sclc_jax' "
+      "shows where."
+    ) from None
+
+
+def _line(error: Exception) -> str:
+  """What an error says of its cause: the last of its lines."""
+  lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+  return lines[-1].rstrip(".") if lines else type(error).__name__
+
+
+class Ticks:
+  """Counts what several processes do: a byte each, in one file a process."""
+
+  def __init__(self, folder: str):
+    """Takes a folder of this machine; counts nothing if it is empty."""
+    self._folder = folder
+
+  def add(self) -> None:
+    """Counts one."""
+    if self._folder:
+      with open(os.path.join(self._folder, str(os.getpid())), "ab") as file:
+        file.write(b".")
+
+  def total(self) -> int:
+    """How many there are so far."""
+    files = pathlib.Path(self._folder).iterdir()
+    return sum(file.stat().st_size for file in files)
+
+
+@contextlib.contextmanager
+def showing(ticks: Ticks, name: str, hidden: bool) -> Iterator[None]:
+  """Shows a count on a progress bar while the body runs."""
+  import tqdm
+
+  ended = threading.Event()
+  with tqdm.tqdm(disable=hidden, desc=name, unit="picture") as bar:
+
+    def look() -> None:
+      while not ended.wait(_SECONDS):
+        bar.update(ticks.total() - bar.n)
+
+    thread = threading.Thread(target=look)
+    if not hidden:
+      thread.start()
+    try:
+      yield
+    finally:
+      ended.set()
+      if not hidden:
+        thread.join()
+        bar.update(ticks.total() - bar.n)
