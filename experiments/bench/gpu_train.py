@@ -55,7 +55,7 @@ def ours(args) -> dict:
   images = [np.roll(image, 8 * i, 1) for i in range(16)]
   window = device_data.largest_square(images, args.size, 2.0)
   resident = Resident(
-    parallel.replicate(device_data.pack(images, window)),
+    parallel.replicate(device_data.pack(images)),
     lambda data, rows: device_data.cut_examples(data, rows, args.size, window),
   )
   rows = make_batches(

@@ -78,7 +78,7 @@ def main() -> None:
       make_batches(held, **kw), args.batch, args.batches
     )
     window = device_data.largest_square(decoded, args.size, 2.0)
-    packed = jax.device_put(device_data.pack(decoded, window))
+    packed = jax.device_put(device_data.pack(decoded))
     cut = jax.jit(
       lambda data, rows: device_data.cut_examples(data, rows, args.size, window)
     )

@@ -127,7 +127,7 @@ def plan_stage(
   data, example, cut = (), None, None
   if config.data.device_resident:
     window = round(config.data.crop_size * config.data.max_downscale)
-    data = device_data.packed_shapes(max(pixels, window**2) + window, 1)
+    data = device_data.packed_shapes(max(pixels, window**2), 1)
     cut = device_data.resident(data, config.data.crop_size, window).cut
     example = device_data.ROW
   step = make_dispatch(config, stage, cut, devices)

@@ -140,7 +140,7 @@ def open_data(config: ExperimentConfig):
     window = device_data.largest_square(
       decoded, data.crop_size, data.max_downscale
     )
-    packed = device_data.pack(decoded, window)
+    packed = device_data.pack(decoded)
     resident = device_data.resident(packed, data.crop_size, window)
     images, finish = device_data.shapes_of(decoded), device_data.to_row
 

@@ -246,7 +246,7 @@ def test_cache_decodes_once_what_it_has_room_for():
 def test_device_cuts_the_examples_that_the_host_cuts(images, max_downscale):
   kw = dict(_KW, max_downscale=max_downscale)
   window = device_data.largest_square(images, 64, max_downscale)
-  packed = device_data.pack(decode_all(images), window)
+  packed = device_data.pack(decode_all(images))
   cut = jax.jit(lambda *args: device_data.cut_examples(*args, 64, window))
   rows = make_batches(
     device_data.shapes_of(images), finish=device_data.to_row, **kw

@@ -292,7 +292,7 @@ def _resident():
   image = skimage.data.astronaut()[:128, :128]
   images = [image, image[::-1]]
   window = device_data.largest_square(images, 64, 2.0)
-  resident = device_data.resident(device_data.pack(images, window), 64, window)
+  resident = device_data.resident(device_data.pack(images), 64, window)
 
   def batches(step):
     return make_batches(
