@@ -6,17 +6,23 @@ Nothing that was listed is kept: tensorstore and other processes write too.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import fsspec
 import gcsfs.core
 
+EMULATOR = "STORAGE_EMULATOR_HOST"  # what Google's own libraries read
+
 
 class FileSystem(gcsfs.core.GCSFileSystem):
   """What fsspec, and with it etils.epath, reaches gs:// by."""
 
-  def __init__(self, *args, use_listings_cache: bool = False, **kwargs):
-    super().__init__(*args, use_listings_cache=use_listings_cache, **kwargs)
+  def __init__(self, *args, **kwargs):
+    if os.environ.get(EMULATOR):
+      kwargs.setdefault("token", "anon")
+    kwargs.setdefault("use_listings_cache", False)
+    super().__init__(*args, **kwargs)
 
   def mkdir(self, path: str, *unused: Any, **unused_too: Any) -> None:
     """Makes a folder; those above it need not be there."""

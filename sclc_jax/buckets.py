@@ -13,6 +13,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +82,7 @@ def check(flag: str, path: str, permissions: tuple[str, ...] = READ) -> None:
 @functools.cache
 def _problem(bucket: str, permissions: tuple[str, ...]) -> str:
   """Why a bucket cannot be used, and what helps; empty where it can."""
+  _set_up()
   import google.auth.credentials
   import google.auth.exceptions
   import google.auth.transport.requests
@@ -188,6 +190,8 @@ def _files() -> Any:
 @functools.cache
 def _set_up() -> None:
   """Settings of libraries that reach buckets; what the user has set stays."""
+  # Which versions of Python and gRPC Google will support in years to come.
+  warnings.filterwarnings("ignore", category=FutureWarning, module="google")
   server = os.environ.get(_EMULATOR)
   if server:
     os.environ.setdefault("TENSORSTORE_GCS_HTTP_URL", server)

@@ -35,6 +35,7 @@ _VALUES = {
     "be at most 100",
   ),
 }
+_MOST_TRACED = 1000  # steps; traces of more can hardly be opened
 _TOP = 8  # quality of the shipped models
 
 
@@ -164,6 +165,27 @@ def output_file(flag: str, path: str, inputs: Iterable[str] = ()) -> None:
     raise ValueError(
       f"cannot write {flag} {path}; its folder must exist and be writable."
     )
+
+
+def profiled_steps(text: str) -> range:
+  """`START:STOP` of --profile to the steps that are traced.
+
+  Raises:
+    ValueError: it is no such range.
+  """
+  first, colon, end = text.partition(":")
+  if not (colon and first.isdecimal() and end.isdecimal()):
+    raise ValueError(
+      f"--profile {text} is no range of steps; give START:STOP, such as "
+      "100:110."
+    )
+  steps = range(int(first), int(end))
+  if not 0 < len(steps) <= _MOST_TRACED:
+    raise ValueError(
+      f"--profile {text} has {len(steps)} steps; give 1 to {_MOST_TRACED}, "
+      "such as 100:110."
+    )
+  return steps
 
 
 def _flag(name: str) -> str:

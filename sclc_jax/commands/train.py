@@ -13,6 +13,7 @@ from sclc_jax.commands.checks import (
   input_folder,
   output_file,
   output_folder,
+  profiled_steps,
 )
 from sclc_jax.commands.common import (
   Add,
@@ -53,6 +54,10 @@ def _register_train(add: Add) -> None:
     "--step", type=int,
     help="resume from the checkpoint of this step, and set aside later ones; "
     "the latest if unset",
+  )  # fmt: skip
+  train.add_argument(
+    "--profile", metavar="START:STOP",
+    help="trace these steps for TensorBoard's profile plugin; 10 are enough",
   )  # fmt: skip
   train.add_argument(
     "--distributed", action="store_true",
@@ -158,6 +163,7 @@ def _check_train(args) -> None:
       "--processes and --process alone join no cluster; give --coordinator "
       "HOST:PORT of process 0 with them."
     )
+  args.steps = None if args.profile is None else profiled_steps(args.profile)
   output_folder("--workdir", args.workdir)
   args.experiment = experiment.load_config(args.config, args.overrides)
   data = args.experiment.data
@@ -185,7 +191,7 @@ def _train(args) -> None:
       check_device(args.device)
   step = experiment.run(
     args.experiment, args.workdir, stop_at=args.stop_at, from_step=args.step,
-    quiet=args.quiet,
+    profile=args.steps, quiet=args.quiet,
   )  # fmt: skip
   text = ending(args.experiment, step, args.stop_at, args.step)
   print(f"{text}, {args.workdir}")

@@ -80,6 +80,7 @@ def run(
   *,
   stop_at: int | None = None,
   from_step: int | None = None,
+  profile: range | None = None,
   quiet: bool = False,
 ) -> int:
   """Trains, or resumes, an experiment; arguments as of `loop.train`."""
@@ -95,7 +96,7 @@ def run(
     return train(
       config, workdir, batches, stop_at=stop_at, from_step=from_step,
       initial_params=params, resident=resident, validator=validator,
-      pictures=make_pictures(config, images), quiet=quiet,
+      pictures=make_pictures(config, images), profile=profile, quiet=quiet,
       about=lambda: provenance.facts(config, len(images)),
     )  # fmt: skip
   finally:

@@ -80,6 +80,9 @@ class TrainingLog:
 
   A cell of log.csv is empty where there is nothing to tell: of a level that no
   example had since the last row, or of speed where only compilation took place.
+
+  Attributes:
+    board_folder: of this machine, what is written to it goes to TensorBoard.
   """
 
   def __init__(
@@ -105,7 +108,8 @@ class TrainingLog:
       )
     # What an earlier start has written beyond its step is hidden.
     purge = {"purge_step": start_step + 1} if start_step else {}
-    self._board = SummaryWriter(str(folder / "tensorboard"), **purge)
+    self.board_folder = folder / "tensorboard"
+    self._board = SummaryWriter(str(self.board_folder), **purge)
     self._has_originals = False
 
   def write(self, row: dict) -> None:

@@ -22,6 +22,8 @@ from sclc_jax.train import parallel
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.logs import TrainingLog
 from sclc_jax.train.pictures import Pictures
+from sclc_jax.train.profile import Profile
+from sclc_jax.train.profile import check as check_profile
 from sclc_jax.train.progress import Bar, say
 from sclc_jax.train.reports import Reports
 from sclc_jax.train.resume import reached
@@ -52,6 +54,7 @@ def train(
   resident: Resident | None = None,
   validator: Validator | None = None,
   pictures: Pictures | None = None,
+  profile: range | None = None,
   quiet: bool = False,
 ) -> int:
   """Trains, or resumes what `workdir` holds, through all stages.
@@ -74,6 +77,7 @@ def train(
       stage, by the first process.
     pictures: what is shown in TensorBoard at the same steps, or at the end of
       each stage alone where nothing validates.
+    profile: the steps to trace, by the first process.
     quiet: no progress bar.
 
   Returns:
@@ -93,6 +97,7 @@ def train(
   device_share(config, jax.device_count())  # a ValueError where it is uneven
   examples = parallel.local_examples(config.data.batch_size)
   last = min(plan[-1].stop, stop_at or plan[-1].stop)
+  check_profile(profile, step, last)
   # A later stage takes its parts from there too, where they are.
   begins = initial_params is not None and step <= plan[-1].start and step < last
   params = carried = (initial_params() or {}) if begins else {}
@@ -102,7 +107,7 @@ def train(
   meta = meta | {"config": dataclasses.asdict(config)}
   run = _open_run(
     config, workdir, step, stream, examples, checkpoints, meta, resident,
-    validator, pictures, quiet, from_step,
+    validator, pictures, profile, quiet, from_step,
   )  # fmt: skip
   try:
     for stage in plan:
@@ -138,11 +143,13 @@ class _Run:
   log: TrainingLog | None  # of the first process
   validation: Validation | None
   pictures: Pictures | None
+  profile: Profile
   bar: Bar
   stop: Stop
 
   def close(self) -> None:
     """Waits for the checkpoints, and gives back what was taken."""
+    self.profile.close()
     self.checkpoints.close()
     if self.validation is not None:
       self.validation.close()
@@ -180,7 +187,7 @@ class _Run:
 
 def _open_run(
   config, workdir, step, stream, examples, checkpoints, meta, resident,
-  validator, pictures, quiet, from_step,
+  validator, pictures, profile, quiet, from_step,
 ) -> _Run:  # fmt: skip
   """Opens the logs and the progress bar; the other arguments are `train`'s."""
   first = parallel.is_first_process()
@@ -206,6 +213,11 @@ def _open_run(
     log=log,
     validation=validation,
     pictures=pictures,
+    profile=Profile(
+      profile if profile and first else range(0),
+      log.board_folder if first else "",
+      f"{workdir}/tensorboard",
+    ),
     bar=bar,
     stop=Stop(),
   )
@@ -229,6 +241,7 @@ def _run_stage(
     # The grid of calls does not depend on where a run starts, nor do its bits.
     end = min((step // grid + 1) * grid, stage.stop)
     new = end - step not in compiled
+    run.profile.before(step, new)
     with reports.compiling() if new else contextlib.nullcontext():
       with reports.clock.waiting():
         batches = np.stack([next(run.stream) for _ in range(step, end)])
@@ -243,6 +256,9 @@ def _run_stage(
       reports.add(sums, end - step, timed=not new)
     compiled.add(end - step)
     step = end
+    if run.profile.is_over(step):
+      with reports.paused():
+        run.profile.end()
     if step % settings.log_every == 0 or step >= until:
       reports.write(step, int(parallel.unreplicate(state["skipped"])))
     if run.is_watched(stage, step):
@@ -252,5 +268,6 @@ def _run_stage(
       with reports.paused():
         run.save(step, state)
   host = run.save(step, state)
+  run.profile.end()  # the next stage compiles first
   run.stop.asked = run.stop.asked or reports.stopping
   return host, step

@@ -58,18 +58,25 @@ def test_a_run_in_a_bucket_ends_in_the_model_of_a_local_run(
   done = train(remote, photos, "--stop-at", 1)
   text = "stopped at step 1 of 3; the same command without --stop-at resumes"
   assert (done.code, done.out.decode()) == (0, f"{text}, {remote}\n"), done.err
-  done = train(remote, photos)
+  done = train(remote, photos, "--profile", "1:3")
   assert (done.code, done.out.decode()) == (0, f"finished: step 3, {remote}\n")
-  assert done.err == "resumed from step 1 of 3 (stage base)\n"
+  resumed, traced = done.err.splitlines()
+  assert resumed == "resumed from step 1 of 3 (stage base)"
+  traces = f"{remote}/tensorboard/plugins/profile"
+  assert traced.startswith(f"steps 2 to 3 are traced in {traces}; ")
+  assert any(name.endswith(".xplane.pb") for name in find(traces))
   assert train(local, "photos").code == 0
   assert _log(remote) == _log(local)
-  boards = find(f"{remote}/tensorboard")
+  boards = [n for n in find(f"{remote}/tensorboard") if "events" in n]
   assert len(boards) == 2 and all(map(read_whole, boards))
 
-  models = f"{bucket}/m.sclcm", "n.sclcm"
-  for workdir, model in zip((remote, local), models):
-    assert run("export", "--workdir", workdir, "-o", model).code == 0
-  assert read_whole(models[0]) == read_whole(models[1])
+  fingerprints = set()
+  for workdir, model in ((remote, f"{bucket}/m.sclcm"), (local, "n.sclcm")):
+    done = run("export", "--workdir", workdir, "-o", model)
+    assert done.code == 0, done.err
+    fingerprints.add(done.out.split()[-1])
+    assert run("info", model).code == 1  # it is there, and no .sclc file
+  assert len(fingerprints) == 1
   # Nothing has been made of the bucket's name.
   assert not list(album.glob("gs*"))
 
