@@ -13,7 +13,6 @@ import importlib.util
 import os
 import pathlib
 import re
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -190,8 +189,6 @@ def _files() -> Any:
 @functools.cache
 def _set_up() -> None:
   """Settings of libraries that reach buckets; what the user has set stays."""
-  # Which versions of Python and gRPC Google will support in years to come.
-  warnings.filterwarnings("ignore", category=FutureWarning, module="google")
   server = os.environ.get(_EMULATOR)
   if server:
     os.environ.setdefault("TENSORSTORE_GCS_HTTP_URL", server)

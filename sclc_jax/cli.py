@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
   """
   # Of photographs with damaged tags; what matters of them is told by us.
   warnings.filterwarnings("ignore", module="PIL")
+  # Which versions of Python and gRPC Google will support in years to come.
+  warnings.filterwarnings("ignore", category=FutureWarning, module="google")
   streams.prepare()
   args = argparse.Namespace(command="", failures=0, notes=[])
   code, usage, told = 0, None, False

@@ -21,6 +21,7 @@ LAYERS = (
   ("codec/latents",),
   ("codec/rate_control",),
   ("codec/codec",),
+  ("plan/chips", "plan/work"),
   ("", "export", "evaluation", "train"),
   ("runs", "beam"),
   ("plan",),

@@ -28,6 +28,10 @@ class Chip:
   bandwidth: float
   memory: float
 
+  def peak(self, precision: str) -> float:
+    """Operations a second in `train.precision`."""
+    return self.flops if precision == "bfloat16" else self.flops_float32
+
 
 # Peak rates of TPUs: docs.cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e and
 # /tpu7x. A chip of tpu7x is two devices, so each has half of its 2307 TFLOP/s,
@@ -48,8 +52,8 @@ _CHIPS = (
 )
 
 
-def chip_of(device) -> Chip:
-  """The bounds of a device; of one that is in no table, as measured.
+def known_chip(device) -> Chip | None:
+  """The bounds of a device by the makers' figures, None if it is in no table.
 
   Args:
     device: a `jax.Device`, of this machine or of a topology.
@@ -57,7 +61,12 @@ def chip_of(device) -> Chip:
   for chip in _CHIPS:
     if chip.kind == device.device_kind:
       return dataclasses.replace(chip, memory=_memory(device, chip.memory))
-  return _measured(device)
+  return None
+
+
+def chip_of(device) -> Chip:
+  """The bounds of a device; of one that is in no table, as measured."""
+  return known_chip(device) or _measured(device)
 
 
 def _memory(device, otherwise: float) -> float:

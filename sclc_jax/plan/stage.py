@@ -134,13 +134,12 @@ def plan_stage(
   shapes = call_shapes(config, stage, len(devices), data, example)
   compiled = compile_step(step, shapes, devices, folder)
   steps = jax.tree.leaves(shapes[2])[0].shape[1]
-  halves = config.train.precision == "bfloat16"
   return StagePlan(
     stage=stage,
     chips=len(devices),
     share=device_share(config, len(devices)),
     chip=chip,
-    peak=chip.flops if halves else chip.flops_float32,
+    peak=chip.peak(config.train.precision),
     flops=work.count(jax.make_jaxpr(step)(*shapes)) // steps,
     memory=compiled.memory,
     fixed=compiled.fixed,

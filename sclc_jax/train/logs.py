@@ -14,7 +14,7 @@ from sclc_jax.metrics import psnr_of_mse
 from sclc_jax.train.mirror import Mirror
 
 _SUMMED = ("mse", "bpp", "ms_ssim", "selected")
-SPEED = ("images_per_s", "step_ms", "data_wait")
+SPEED = ("images_per_s", "step_ms", "data_wait", "peak_share")
 VALIDATION = ("step", "stage", "quality", "bytes", "bpp", "psnr_db", "score")
 
 

@@ -245,7 +245,7 @@ def _run_stage(
     with reports.compiling() if new else contextlib.nullcontext():
       with reports.clock.waiting():
         batches = np.stack([next(run.stream) for _ in range(step, end)])
-      state, sums = update(
+      arguments = (
         state,
         run.data,
         parallel.shard(batches, 1),
@@ -253,6 +253,10 @@ def _run_stage(
         indices,
         int(run.stop.asked) * per_device,
       )
+      if new:
+        reports.take_work(update, arguments, end - step)
+      state, sums = update(*arguments)
+      del arguments  # which holds a state that was given away
       reports.add(sums, end - step, timed=not new)
     compiled.add(end - step)
     step = end

@@ -55,6 +55,8 @@ class Bar(tqdm.tqdm):
     if row["images_per_s"] is not None:
       texts.append(f"{row['images_per_s']:.3g} images/s")
       texts.append(f"data {100 * row['data_wait']:.0f} %")
+      if row["peak_share"] is not None:
+        texts.append(f"{100 * row['peak_share']:.0f} % of the peak")
     if row["skipped"]:
       texts.append(f"skipped {row['skipped']}")
     self.set_postfix_str(", ".join(texts))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+
+from sclc_jax.plan import work
+from sclc_jax.plan.chips import known_chip
 from sclc_jax.train import parallel
 from sclc_jax.train.logs import summarise
 from sclc_jax.train.optim import schedule
@@ -30,11 +34,29 @@ class Reports:
     self.stopping = False
     self._run, self._stage = run, stage
     self._lr = schedule(run.config, stage)
+    self._least_ms: float | None = None  # of a step, at the device's peak
     self._pending: list[Any] = []  # sums not yet fetched: the device runs ahead
     self._sums: dict[str, Any] = {}
     self._steps = 0  # since the last report
     self._skipped = skipped  # updates, until then
     self._failed = 0  # updates in the last reports that had no finite one
+
+  def take_work(self, update: Callable, arguments: tuple, steps: int) -> None:
+    """Counts the operations of a call, for `peak_share`.
+
+    A device whose peak is not known takes no time here.
+
+    Args:
+      update: pmapped.
+      arguments: that it is called with.
+      steps: that the call takes.
+    """
+    chip = known_chip(jax.local_devices()[0])
+    if chip is None or self._least_ms is not None:
+      return
+    flops = work.count(jax.make_jaxpr(update)(*arguments)) / steps
+    precision = self._run.config.train.precision
+    self._least_ms = 1000 * flops / chip.peak(precision)
 
   @contextlib.contextmanager
   def compiling(self) -> Iterator[None]:
@@ -87,13 +109,21 @@ class Reports:
       "skipped": skipped,
       **summarise(self._sums),
       "grad_norm": norm,
-      **self.clock.lap(),
+      **self._speed(),
     }
     if self._run.log is not None:
       self._run.log.write(row)
     self._run.bar.show(row, self.clock.rate)
     self._stop_if_diverged(step, done)
     self._sums, self._steps, self._skipped = {}, 0, skipped
+
+  def _speed(self) -> dict[str, float | None]:
+    """The columns `logs.SPEED`; None where nothing was timed, or is known."""
+    lap = self.clock.lap()
+    share = None
+    if self._least_ms is not None and lap["step_ms"] is not None:
+      share = self._least_ms / lap["step_ms"]
+    return lap | {"peak_share": share}
 
   def _stop_if_diverged(self, step: int, done: int) -> None:
     self._failed = 0 if done else self._failed + self._steps

@@ -19,7 +19,7 @@ from typing import Any
 from sclc_jax.buckets import Path
 from sclc_jax.config import STAGES, ExperimentConfig, changes, from_dict
 from sclc_jax.train.checkpoint import Checkpoints
-from sclc_jax.train.stages import Stage, stage_at, stages
+from sclc_jax.train.stages import Stage, stages
 
 _HARMLESS = frozenset(
   (
@@ -56,9 +56,27 @@ def reached(
   step = checkpoints.choose(wanted)
   if step is None:
     return 0, lines
+  resumed = going_on(checkpoints, config, workdir, step)
+  if wanted is not None:
+    newer = checkpoints.set_aside(step)
+    if newer:
+      lines.append(
+        f"set aside the checkpoints after step {step}: "
+        f"{', '.join(map(str, newer))}, now in {workdir / 'set_aside'}"
+      )
+  return step, lines + resumed
+
+
+def going_on(
+  checkpoints: Checkpoints, config: ExperimentConfig, workdir: Path, step: int
+) -> list[str]:
+  """What a user should know of a run that goes on from a step, a line each.
+
+  Nothing is changed. Arguments and errors are those of `reached`.
+  """
   old = from_dict(checkpoints.meta(step)["config"])
   changed = changes(old, config)
-  current = stage_at(old, step)
+  current = next(s for s in stages(old) if step <= s.stop)
   refused = {
     key: values
     for key, values in changed.items()
@@ -70,18 +88,10 @@ def reached(
       f"{workdir} holds a run of another config ({'; '.join(texts)}); give "
       "its config, or an empty --workdir."
     )
-  if wanted is not None:
-    newer = checkpoints.set_aside(step)
-    if newer:
-      lines.append(
-        f"set aside the checkpoints after step {step}: "
-        f"{', '.join(map(str, newer))}, now in {workdir / 'set_aside'}"
-      )
   last = stages(config)[-1].stop
-  if step < last:
-    lines.append(_resumed(step, last, current, changed))
-    lines += _warnings(current, changed)
-  return step, lines
+  if step >= last:
+    return []
+  return [_resumed(step, last, current, changed), *_warnings(current, changed)]
 
 
 def _may_differ(key: str, current: Stage, old: Any, new: Any) -> bool:

@@ -43,11 +43,13 @@ def test_the_bar_estimates_by_the_rate_it_is_given():
   assert "<?" in str(bar)
   row = {"stage": "base", "loss": 1.0, "lr": 1e-4, "skipped": 0}
   levels = {"psnr_db_1": 30.0, "bpp_1": 0.2, "psnr_db_2": None, "bpp_2": None}
-  speed = {"images_per_s": 4.0, "step_ms": 500.0, "data_wait": 0.25}
+  speed = {"images_per_s": 4.0, "step_ms": 500.0, "data_wait": 0.25,
+           "peak_share": 0.4}  # fmt: skip
   bar.show(row | levels | {"grad_norm": 2.0} | speed, rate=2.0)
   assert "<00:45, " in str(bar)
   assert "level 1 30.00 dB 0.200 bpp, lr 0.0001, grad 2" in str(bar)
-  assert "4 images/s, data 25 %" in str(bar) and "skipped" not in str(bar)
+  assert "4 images/s, data 25 %, 40 % of the peak" in str(bar)
+  assert "skipped" not in str(bar)
   nothing = dict.fromkeys(("grad_norm", *speed))
   bar.show(row | levels | nothing | {"skipped": 3}, rate=0.0)
   assert "<00:45, " in str(bar) and "skipped 3" in str(bar)
