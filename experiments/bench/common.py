@@ -105,7 +105,7 @@ def training_step(
   from sclc_jax.config import default_config_dict, from_config_dict
   from sclc_jax.train import parallel
   from sclc_jax.train.stages import stages
-  from sclc_jax.train.step import make_dispatch, new_state
+  from sclc_jax.train.step import make_dispatch, new_state, pack_state
 
   config = default_config_dict()
   config.model.N, config.model.M = args.N, args.M
@@ -117,7 +117,8 @@ def training_step(
   config = from_config_dict(config)
   stage = stages(config)[-1]
   update = make_dispatch(config, stage, resident.cut if resident else None)
-  state = parallel.replicate(new_state(config, stage, None))
+  state = new_state(config, stage, None)
+  state = parallel.replicate(pack_state(config, stage, state))
   data = () if resident is None else resident.data
   indices = parallel.shard(np.arange(args.batch, dtype=np.int32))
   ones = np.ones(jax.local_device_count(), np.int32)

@@ -21,7 +21,7 @@ import numpy as np
 from sclc_jax.runs import experiment
 from sclc_jax.train import parallel
 from sclc_jax.train.stages import stages
-from sclc_jax.train.step import make_dispatch, new_state
+from sclc_jax.train.step import make_dispatch, new_state, pack_state
 
 
 def operations(text: str, pattern: str) -> collections.Counter:
@@ -38,7 +38,8 @@ def measure(config, stage, repeats: int) -> dict[str, float]:
     now = time.perf_counter()
     row[name], start = now - start, now
 
-  state = parallel.replicate(new_state(config, stage, None))
+  state = new_state(config, stage, None)
+  state = parallel.replicate(pack_state(config, stage, state))
   jax.block_until_ready(state)
   lap("initial_s")
   data, devices = config.data, jax.local_device_count()

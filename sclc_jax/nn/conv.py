@@ -19,8 +19,8 @@ _DIMS = ("NHWC", "HWIO", "NHWC")
 _UP_TAPS = (1, 0)
 _UP_PAD = ((1, 0), (1, 1))
 _NARROW = 8  # channels; below, a convolution wastes its vector lanes
-# Channels up to which all parities in one convolution, which has 36 taps in
-# place of 25, are as fast as one by one, and are compiled in a third of the time.
+# Channels up to which all parities in one convolution, of 36 taps in place of
+# 25, are as fast as one by one, and are compiled in a third of the time.
 _FEW = 16
 _EXAMPLES = 8  # in a batch, below which the same holds of a kernel's gradient
 

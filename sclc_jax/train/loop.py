@@ -33,8 +33,10 @@ from sclc_jax.train.step import (
   device_share,
   make_dispatch,
   new_state,
+  pack_state,
   restore_state,
   trained_params,
+  unpack_state,
 )
 from sclc_jax.train.stopping import Stop
 from sclc_jax.train.validation import Validation, Validator
@@ -167,7 +169,7 @@ class _Run:
 
   def watch(self, stage: Stage, step: int, state: dict[str, Any]) -> None:
     """Validates, keeps the best state, and shows pictures."""
-    host = parallel.unreplicate(state)
+    host = self._on_host(stage, state)
     params = trained_params(host)
     if self.validation is not None:
       self.validation(stage.name, step, host, params, self.meta, self.log)
@@ -176,9 +178,15 @@ class _Run:
       if views:
         self.log.write_pictures(step, self.pictures.crops, views)
 
-  def save(self, step: int, state: dict[str, Any]) -> dict[str, Any]:
+  def _on_host(self, stage: Stage, state: dict[str, Any]) -> dict[str, Any]:
+    host = unpack_state(self.config, stage, parallel.unreplicate(state))
+    return jax.tree.map(np.asarray, host)
+
+  def save(
+    self, stage: Stage, step: int, state: dict[str, Any]
+  ) -> dict[str, Any]:
     """Saves the state; returns it, on the host."""
-    host = parallel.unreplicate(state)
+    host = self._on_host(stage, state)
     if self.log is not None:
       self.log.push()
     self.checkpoints.save(step, host, self.meta)
@@ -233,7 +241,7 @@ def _run_stage(
     run.config, stage, run.resident.cut if run.resident else None
   )
   reports = Reports(run, stage, int(state["skipped"]))
-  state = parallel.replicate(state)
+  state = parallel.replicate(pack_state(run.config, stage, state))
   indices = parallel.shard(np.asarray(run.examples, np.int32))
   per_device = np.ones(jax.local_device_count(), np.int32)
   compiled = set()  # for which numbers of steps the update is
@@ -270,8 +278,8 @@ def _run_stage(
         run.watch(stage, step, state)
     if step % settings.checkpoint_every == 0 and step < until:
       with reports.paused():
-        run.save(step, state)
-  host = run.save(step, state)
+        run.save(stage, step, state)
+  host = run.save(stage, step, state)
   run.profile.end()  # the next stage compiles first
   run.stop.asked = run.stop.asked or reports.stopping
   return host, step

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, path_aware_map, unflatten_dict
 
-from sclc_jax.config import LARGE_KERNEL, ExperimentConfig, StageConfig, belongs
+from sclc_jax.config import (
+  LARGE_KERNEL,
+  STAGES,
+  ExperimentConfig,
+  StageConfig,
+  belongs,
+  stage_model,
+)
+from sclc_jax.models.variable_rate import params_shapes
+from sclc_jax.train.packing import Packing, Path
 from sclc_jax.train.soap import scale_by_soap
 from sclc_jax.train.stages import Stage
 
-Path = tuple[str, ...]
-
-
-def _by_path(label: Callable[[Path, Any], Any]) -> Callable[[Any], Any]:
-  """Labels for optax: what `label` says of each leaf and the path to it."""
-  return lambda params: path_aware_map(label, params)
-
-
 # The few parameters beside those of the base model.
-_is_added = _by_path(
-  lambda path, _: path[0] in ("quantizer", "selector", "density")
-)
-_is_table = _by_path(lambda path, _: path[-1] in ("qv", "iqv", "gamma"))
+_ADDED = ("quantizer", "selector", "density")
+_TABLES = ("qv", "iqv", "gamma")
 
 
 def _is_frozen(settings: StageConfig, path: Path, leaf: Any) -> bool:
@@ -70,36 +71,62 @@ def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:
   )
 
 
+@functools.lru_cache(maxsize=len(STAGES))
+def packing(config: ExperimentConfig, stage: Stage) -> Packing:
+  """How the parameters that train in a stage are packed for it."""
+  params = params_shapes(stage_model(config, stage.name))
+  soap = config.optim.method == "soap"
+  trained, _ = split(config, stage, params)
+  return Packing.of(trained, lambda path: soap and path[-1] == "kernel")
+
+
 def optimizer(
-  config: ExperimentConfig, stage: Stage
+  config: ExperimentConfig, stage: Stage, packing: Packing
 ) -> optax.GradientTransformation:
   """Adam or SOAP, after clipping by the global norm where that is configured.
 
-  It takes the first result of `split`: clipping looks at what trains. Updates
-  of QV, IQV and gamma, which are factors and differ tenfold between levels, are
-  relative to their size. SOAP is for kernels; all else keeps Adam.
+  It takes the packed form of the first result of `split`: clipping looks at
+  what trains. Updates of QV, IQV and gamma, which are factors and differ
+  tenfold between levels, are relative to their size. SOAP is for kernels; all
+  else keeps Adam.
+
+  Args:
+    config: of the experiment.
+    stage: that begins.
+    packing: of the parameters.
   """
-  # On one long vector; a program of some operations a parameter takes longer
-  # to compile.
-  scaling = adam = optax.flatten(optax.scale_by_adam())
+  scaling = adam = optax.scale_by_adam()
   if config.optim.method == "soap":
     kernels = scale_by_soap(every=config.optim.soap_every)
     scaling = optax.multi_transform(
       {"kernel": kernels, "other": adam},
-      _by_path(lambda path, _: "kernel" if path[-1] == "kernel" else "other"),
+      functools.partial(
+        path_aware_map,
+        lambda path, _: "kernel" if path[-1] == "kernel" else "other",
+      ),
     )
   chain = [scaling, optax.scale_by_learning_rate(schedule(config, stage))]
-  factor = config.optim.added_lr_factor
-  if factor != 1.0:
-    chain.append(optax.masked(optax.scale(factor), _is_added))
-  chain.append(optax.masked(_relative(), _is_table))
+  chain.append(_scale_by_kind(config.optim.added_lr_factor, packing))
   if config.optim.clip_norm:
     chain.insert(0, optax.clip_by_global_norm(config.optim.clip_norm))
   return optax.chain(*chain)
 
 
-def _relative() -> optax.GradientTransformation:
-  """Multiplies updates by the size of what they change."""
-  return optax.stateless_with_tree_map(
-    lambda update, value: update * jnp.maximum(jnp.abs(value), 0.05)
+def _scale_by_kind(
+  added: float, packing: Packing
+) -> optax.GradientTransformation:
+  """Multiplies updates of tables by their size, and of what is added."""
+  factors = packing.each(lambda path: added if path[0] in _ADDED else 1.0)
+  tables = packing.each(lambda path: path[-1] in _TABLES)
+
+  def scale(update, value, factor, is_table):
+    if np.any(is_table):
+      size = jnp.maximum(jnp.abs(value), 0.05)
+      update = update * jnp.where(is_table, size, 1.0)
+    return update if np.all(factor == 1.0) else update * factor
+
+  return optax.stateless(
+    lambda updates, params: jax.tree.map(
+      scale, updates, params, factors, tables
+    )
   )

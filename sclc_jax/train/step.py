@@ -31,7 +31,7 @@ from sclc_jax.train.loss import (
   level_weights,
   rate_distortion,
 )
-from sclc_jax.train.optim import join, optimizer, split
+from sclc_jax.train.optim import join, optimizer, packing, split
 from sclc_jax.train.stages import Stage
 from sclc_jax.train.sums import sum_in_turn
 from sclc_jax.train.transfer import merge
@@ -58,11 +58,47 @@ def _state_of(
   """Compiled whole: one program is compiled sooner than one for each shape."""
   state = {
     "params": params,
-    "opt_state": optimizer(config, stage).init(split(config, stage, params)[0]),
+    "opt_state": _optimizer(config, stage).init(
+      packing(config, stage).pack(split(config, stage, params)[0])
+    ),
     "skipped": jnp.zeros((), jnp.int32),
   }
   if config.optim.ema_decay:
     state["ema"] = params
+  return state
+
+
+def _optimizer(
+  config: ExperimentConfig, stage: Stage
+) -> optax.GradientTransformation:
+  return optimizer(config, stage, packing(config, stage))
+
+
+def pack_state(
+  config: ExperimentConfig, stage: Stage, state: dict[str, Any]
+) -> dict[str, Any]:
+  """A state as steps take it: packed, and what is frozen is there once."""
+  packed = {key: state[key] for key in ("opt_state", "skipped")}
+  trained, packed["frozen"] = split(config, stage, state["params"])
+  packed["trained"] = packing(config, stage).pack(trained)
+  if "ema" in state:
+    trained, _ = split(config, stage, state["ema"])
+    packed["ema"] = packing(config, stage).pack(trained)
+  return packed
+
+
+def unpack_state(
+  config: ExperimentConfig, stage: Stage, packed: dict[str, Any]
+) -> dict[str, Any]:
+  """The state that `pack_state` has taken, as checkpoints hold it."""
+
+  def params(trained):
+    return join(packing(config, stage).unpack(trained), packed["frozen"])
+
+  state = {key: packed[key] for key in ("opt_state", "skipped")}
+  state["params"] = params(packed["trained"])
+  if "ema" in packed:
+    state["ema"] = params(packed["ema"])
   return state
 
 
@@ -109,8 +145,7 @@ def make_loss(config: ExperimentConfig, stage: Stage) -> Callable:
   def part_loss(trained, constants, part):
     frozen, step = constants
     images, indices = part
-    step_key = jax.random.fold_in(root, step)
-    keys = jax.vmap(lambda i: jax.random.fold_in(step_key, i))(indices)
+    keys = _example_keys(root, step, indices)
     levels = draw_levels(config, built.adaptive, keys)
     loss, sums = rate_distortion(
       model, trained, images, levels, keys, lmbdas, weights, dtype,
@@ -129,38 +164,69 @@ def make_loss(config: ExperimentConfig, stage: Stage) -> Callable:
   return loss_fn
 
 
+def _example_keys(
+  root: jax.Array, step: jax.Array, indices: jax.Array
+) -> jax.Array:
+  """Keys [B] of the examples of a step.
+
+  The step is folded in for each example anew, and the barrier keeps it so: a
+  TPU runs each of the hundred operations on a single number by itself, but
+  those on a vector as one.
+  """
+  steps = jax.lax.optimization_barrier(jnp.full_like(indices, step))
+
+  def key(step, index):
+    return jax.random.fold_in(jax.random.fold_in(root, step), index)
+
+  return jax.vmap(key)(steps, indices)
+
+
+def _norm(tree: Any) -> jax.Array:
+  """The norm of all leaves together; their sums are added in one operation."""
+  sums = [jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)]
+  return jnp.sqrt(jnp.sum(jnp.stack(sums)))
+
+
 def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   """The update of one stage, for pmap.
 
-  (state, images, step, indices, stop) -> (state, sums). Gradients are averaged
-  over the devices, then the whole update is skipped, and counted, unless all
-  of them are finite. `sums["stop"]` counts the devices that ask for the end,
-  so that all hosts end at the same step.
+  (state, images, step, indices, stop) -> (state, sums); the state is that of
+  `pack_state`. Gradients are averaged over the devices, then the whole update
+  is skipped, and counted, unless all of them are finite. `sums["stop"]` counts
+  the devices that ask for the end, so that all hosts end at the same step.
   """
-  gradient = jax.value_and_grad(make_loss(config, stage), has_aux=True)
-  tx = optimizer(config, stage)
+  loss_fn = make_loss(config, stage)
+  unpack = packing(config, stage).unpack
+  gradient = jax.value_and_grad(
+    lambda packed, *args: loss_fn(unpack(packed), *args), has_aux=True
+  )
+  tx = _optimizer(config, stage)
 
   def step_fn(state, images, step, indices, stop):
-    trained, frozen = split(config, stage, state["params"])
+    trained, frozen = state["trained"], state["frozen"]
     (loss, sums), grads = gradient(trained, frozen, images, step, indices)
     loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
     sums = jax.lax.psum({**sums, "stop": stop}, parallel.AXIS)
-    norm = optax.tree.norm(grads)
+    norm = _norm(grads)
     finite = jnp.isfinite(norm) & jnp.isfinite(loss)
     updates, opt_state = tx.update(grads, state["opt_state"], trained)
-    params = join(optax.apply_updates(trained, updates), frozen)
-    new = {**state, "params": params, "opt_state": opt_state}
+    new = {
+      "trained": optax.apply_updates(trained, updates),
+      "opt_state": opt_state,
+    }
     if config.optim.ema_decay:
       decay = _ema_decay(config, step - stage.start)
-      # Not optax.incremental_update, in which what is frozen drifts.
       new["ema"] = jax.tree.map(
         lambda mean, value: mean + (1 - decay) * (value - mean),
         state["ema"],
-        params,
+        new["trained"],
       )
     kept = jax.tree.map(
-      lambda new, old: jnp.where(finite, new, old), new, state
+      lambda new, old: jnp.where(finite, new, old),
+      new,
+      {key: state[key] for key in new},
     )
+    kept["frozen"] = frozen
     kept["skipped"] = state["skipped"] + jnp.where(finite, 0, 1)
     norm = jnp.where(finite, norm, 0.0)  # a sum of what was not skipped
     return kept, {"loss": loss, "grad_norm": norm, **sums}
@@ -270,8 +336,11 @@ def call_shapes(
   def on_each(leaf, *axes):
     return jax.ShapeDtypeStruct((devices, *axes, *leaf.shape), leaf.dtype)
 
+  state = jax.eval_shape(
+    functools.partial(pack_state, config, stage), state_shapes(config, stage)
+  )
   return (
-    jax.tree.map(on_each, state_shapes(config, stage)),
+    jax.tree.map(on_each, state),
     jax.tree.map(on_each, data),
     on_each(example, steps, share),
     on_each(number),

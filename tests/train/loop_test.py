@@ -18,6 +18,7 @@ from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.data import make_batches, open_folder
 from sclc_jax.train.loop import train
 from sclc_jax.train.optim import optimizer
+from sclc_jax.train.packing import Packing
 from sclc_jax.train.stages import stages
 from sclc_jax.train.step import (
   call_shapes,
@@ -204,13 +205,12 @@ def test_soap_resumes_exactly_and_spares_the_tables(tmp_path):
   states = [_final(tmp_path / n, config)[1] for n in ("whole", "parts")]
   jax.tree.map(np.testing.assert_array_equal, *states)
   params = {"quantizer": {"qv": np.ones((8, 6), np.float32)}}
-  grads = {
-    "quantizer": {"qv": np.arange(1, 49, dtype=np.float32).reshape(8, 6)}
-  }
+  grads = {"small": np.arange(1, 49, dtype=np.float32)}
   updates = []
   for settings in (config, _base_only()):
-    tx = optimizer(settings, stages(settings)[0])
-    updates.append(tx.update(grads, tx.init(params), params)[0])
+    tx = optimizer(settings, stages(settings)[0], Packing.of(params))
+    packed = Packing.of(params).pack(params)
+    updates.append(tx.update(grads, tx.init(packed), packed)[0])
   jax.tree.map(np.testing.assert_array_equal, *updates)
 
 
@@ -262,16 +262,20 @@ def test_large_kernels_can_stay_as_they_are(tmp_path, monkeypatch):
 
 
 def test_steps_of_tables_are_relative_to_their_size():
-  tx = optimizer(_CONFIG, stages(_CONFIG)[-1])
   tables = {"qv": np.array([16.0, 1.0, 0.0])}
-  params = {"quantizer": tables, "other": np.ones(3)}
-  grads = jax.tree.map(np.ones_like, params)
-  updates, _ = tx.update(grads, tx.init(params), params)
+  params = {"quantizer": tables, "base": {"other": np.ones(3)}}
+  packing = Packing.of(params)
+  tx = optimizer(_CONFIG, stages(_CONFIG)[-1], packing)
+  packed = packing.pack(params)
+  grads = jax.tree.map(np.ones_like, packed)
+  updates = packing.unpack(tx.update(grads, tx.init(packed), packed)[0])
   rate = -5e-3  # lr x added_lr_factor
   np.testing.assert_allclose(
     updates["quantizer"]["qv"], rate * np.array([16, 1, 0.05]), rtol=1e-4
   )
-  np.testing.assert_allclose(updates["other"], -1e-3 * np.ones(3), rtol=1e-4)
+  np.testing.assert_allclose(
+    updates["base"]["other"], -1e-3 * np.ones(3), rtol=1e-4
+  )
 
 
 def _base_only(steps=5, **settings):

@@ -13,11 +13,11 @@ import numpy as np
 import optax
 import pytest
 import skimage.data
-from jax.flatten_util import ravel_pytree
 from PIL import Image
 from runs import final, logged
 
 from sclc_jax.runs.experiment import load_config
+from sclc_jax.train.packing import Packing
 
 # The learning rate moves every parameter, but so little that the gradients of
 # all steps are those at the start, to float accuracy.
@@ -118,13 +118,12 @@ def _state(folder, workdir, *overrides) -> dict[str, Any]:
 def _assert_same_gradients(state, wanted) -> None:
   """Adam's first moment, the mean of the last gradients, to float accuracy.
 
-  It is one vector, in the order of the parameters.
   Not the parameters: where a gradient is all but zero, Adam's step is its sign,
   and so the order of its sums. The order changed a leaf by up to 3e-6.
   """
-  unravel = ravel_pytree(wanted["params"])[1]
+  unpack = Packing.of(wanted["params"]).unpack
   given, expected = (
-    jax.tree.leaves(unravel(optax.tree.get(each["opt_state"], "mu")))
+    jax.tree.leaves(unpack(optax.tree.get(each["opt_state"], "mu")))
     for each in (state, wanted)
   )
   for a, b in zip(given, expected, strict=True):
