@@ -5,6 +5,7 @@ import pytest
 from jax import lax
 
 from sclc_jax.nn.conv import UP_FORMS, add_bias, conv_down, conv_up
+from sclc_jax.nn.target import traced_for
 
 DIMS = ("NHWC", "HWIO", "NHWC")
 
@@ -30,18 +31,22 @@ def close(ours, theirs):
   "ours, plain", [(conv_down, plain_down), (conv_up, plain_up)]
 )
 @pytest.mark.parametrize("size", [(2, 2), (8, 6), (16, 4)])
-@pytest.mark.parametrize("inputs, outputs", [(4, 3), (4, 12), (9, 12)])
+@pytest.mark.parametrize(
+  "inputs, outputs", [(4, 3), (4, 12), (9, 12), (9, 24)]
+)
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
 def test_values_and_gradients_are_those_of_lax(
-  ours, plain, size, inputs, outputs
+  ours, plain, size, inputs, outputs, platform
 ):
   rng = np.random.default_rng(0)
   x = jnp.asarray(rng.normal(size=(2, *size, inputs)), jnp.float32)
   kernel = jnp.asarray(rng.normal(size=(5, 5, inputs, outputs)), jnp.float32)
-  close(ours(x, kernel), plain(x, kernel))
-  gradients = [
-    jax.grad(lambda x, k, f=f: jnp.sum(jnp.sin(f(x, k))), (0, 1))(x, kernel)
-    for f in (ours, plain)
-  ]
+  with traced_for(platform):
+    close(ours(x, kernel), plain(x, kernel))
+    gradients = [
+      jax.grad(lambda x, k, f=f: jnp.sum(jnp.sin(f(x, k))), (0, 1))(x, kernel)
+      for f in (ours, plain)
+    ]
   for a, b in zip(*gradients):
     close(a, b)
 

@@ -7,8 +7,8 @@ import pytest
 from sclc_jax.nn.conv import conv_down, conv_up
 from sclc_jax.nn.target import platform, traced_for
 
-X = jnp.zeros((2, 8, 8, 16))
-KERNEL = jnp.zeros((5, 5, 16, 16))
+X = jnp.zeros((2, 8, 8, 24))
+KERNEL = jnp.zeros((5, 5, 24, 24))
 
 
 def _convolutions(conv) -> int:
