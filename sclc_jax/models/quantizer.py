@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sclc_jax.nn.bounds import lower_bound
+from sclc_jax.nn.bounds import lower_limit
 from sclc_jax.nn.initial import Draw, constant, start
 
 MIN_STEP = 1e-5
@@ -44,10 +44,10 @@ class AdaptiveQuantizer(nn.Module):
 
   def __call__(self) -> tuple[jax.Array, jax.Array]:
     """(QV, IQV), each [L, M]."""
-    qv = lower_bound(self.qv, 0.0) + MIN_STEP
+    qv = lower_limit(self.qv, 0.0) + MIN_STEP
     if self.inverse == "shared":
       return qv, qv
-    return qv, lower_bound(self.iqv, 0.0) + MIN_STEP
+    return qv, lower_limit(self.iqv, 0.0) + MIN_STEP
 
 
 def unit_tables(levels: int, M: int) -> tuple[jax.Array, jax.Array]:

@@ -7,7 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from sclc_jax.models.quantizer import table_init
-from sclc_jax.nn.bounds import lower_bound, safe_power, straight_through
+from sclc_jax.nn.bounds import (
+  lower_bound,
+  lower_limit,
+  safe_power,
+  straight_through,
+)
 from sclc_jax.nn.initial import constant, start, xavier, zeros
 from sclc_jax.nn.transforms import Conv
 
@@ -54,7 +59,7 @@ class Selector(nn.Module):
     shape = (self.levels, self.M)
     if self.curve == "none":
       return jnp.ones(shape)
-    return jnp.broadcast_to(lower_bound(self.gamma, 0.0), shape)
+    return jnp.broadcast_to(lower_limit(self.gamma, 0.0), shape)
 
 
 def draw_mask(

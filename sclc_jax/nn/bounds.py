@@ -30,6 +30,23 @@ def _backward(bound, inside, g):
 lower_bound.defvjp(_forward, _backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def lower_limit(parameter: jax.Array, limit: float) -> jax.Array:
+  """max(parameter, limit), with the gradient of the parameter itself.
+
+  For parameters. The rule of `lower_bound` is not a sum over examples, so
+  applied to parts of a batch it gives another gradient than the whole batch's:
+  `train.optim.hold_at_limits` applies it, once all are added.
+  """
+  return jnp.maximum(parameter, limit)
+
+
+lower_limit.defvjp(
+  lambda parameter, limit: (jnp.maximum(parameter, limit), None),
+  lambda limit, unused, g: (g,),
+)
+
+
 def straight_through(hard: jax.Array, soft: jax.Array) -> jax.Array:
   """The value of `hard` with the gradient of `soft`."""
   return soft + jax.lax.stop_gradient(hard - soft)

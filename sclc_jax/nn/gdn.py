@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sclc_jax.nn.bounds import lower_bound
+from sclc_jax.nn.bounds import lower_limit
 from sclc_jax.nn.conv import conv
 from sclc_jax.nn.initial import start
 from sclc_jax.nn.target import platform
 
 _OFFSET = 2.0**-18
 _PEDESTAL = _OFFSET**2
-_MIN_BETA = 1e-6
+# Of the parameters, which are roots.
+LIMITS = {"beta": (1e-6 + _PEDESTAL) ** 0.5, "gamma": _OFFSET}
 
 
 def _across_channels(x: jax.Array, matrix: jax.Array) -> jax.Array:
@@ -103,7 +104,7 @@ class GDN(nn.Module):
       start(lambda rng, shape: _to_parameter(diagonal * np.eye(*shape))),
       (channels, channels),
     )
-    beta = lower_bound(beta, (_MIN_BETA + _PEDESTAL) ** 0.5) ** 2 - _PEDESTAL
-    gamma = lower_bound(gamma, _OFFSET) ** 2 - _PEDESTAL
+    beta = lower_limit(beta, LIMITS["beta"]) ** 2 - _PEDESTAL
+    gamma = lower_limit(gamma, LIMITS["gamma"]) ** 2 - _PEDESTAL
     gamma, beta = gamma.astype(x.dtype), beta.astype(x.dtype)
     return normalise(x, gamma, beta, self.inverse)

@@ -20,6 +20,7 @@ from sclc_jax.config import (
   stage_model,
 )
 from sclc_jax.models.variable_rate import params_shapes
+from sclc_jax.nn.gdn import LIMITS
 from sclc_jax.train.packing import Packing, Path
 from sclc_jax.train.soap import scale_by_soap
 from sclc_jax.train.stages import Stage
@@ -55,6 +56,33 @@ def split(
 def join(trained: Any, frozen: Any) -> Any:
   """The parameters that `split` has taken apart."""
   return unflatten_dict(flatten_dict(trained) | flatten_dict(frozen))
+
+
+def _limit(path: Path) -> float:
+  """The lowest value of a parameter that its gradient may leave."""
+  if path[-2].startswith(("gdn", "igdn")):
+    return LIMITS[path[-1]]
+  return 0.0 if path[-1] in _TABLES else -np.inf
+
+
+def hold_at_limits(packs: Packing, params: Any, grads: Any) -> Any:
+  """Gradients without those that would lower a parameter below its limit.
+
+  Only for the sum over a whole batch; see `nn.bounds.lower_limit`.
+
+  Args:
+    packs: how both are packed.
+    params: those that train, packed.
+    grads: likewise.
+  """
+  return jax.tree.map(
+    lambda value, grad, limit: jnp.where(
+      (value >= limit) | (grad < 0), grad, 0.0
+    ),
+    params,
+    grads,
+    packs.each(_limit),
+  )
 
 
 def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:

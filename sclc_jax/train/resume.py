@@ -6,6 +6,11 @@ What may differ leaves the numbers those of an unbroken run of the new config:
   `train.validate_every` and `data.validation` (whose best state starts anew);
 - everything of stages that have not begun.
 
+To float accuracy these too: `train.accumulate`, `train.steps_per_dispatch`, and
+the number of devices and hosts. What a step draws depends on the seed, the step
+and the number of an example in the global batch; a state is stored once, not a
+device's share of it.
+
 Two more may differ although the numbers may then be others, and a line says
 so: `data.source`, since a folder may have moved, and a stage that is under way
 or has been the last may take more steps, which stretches its learning rate's
@@ -24,7 +29,8 @@ from sclc_jax.train.stages import Stage, stages
 _HARMLESS = frozenset(
   (
     "train.log_every", "train.checkpoint_every", "train.validate_every",
-    "data.cache_mib", "data.validation",
+    "data.cache_mib", "data.validation", "train.accumulate",
+    "train.steps_per_dispatch",
   )
 )  # fmt: skip
 

@@ -31,7 +31,13 @@ from sclc_jax.train.loss import (
   level_weights,
   rate_distortion,
 )
-from sclc_jax.train.optim import join, optimizer, packing, split
+from sclc_jax.train.optim import (
+  hold_at_limits,
+  join,
+  optimizer,
+  packing,
+  split,
+)
 from sclc_jax.train.stages import Stage
 from sclc_jax.train.sums import sum_in_turn
 from sclc_jax.train.transfer import merge
@@ -196,9 +202,9 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
   the devices that ask for the end, so that all hosts end at the same step.
   """
   loss_fn = make_loss(config, stage)
-  unpack = packing(config, stage).unpack
+  packs = packing(config, stage)
   gradient = jax.value_and_grad(
-    lambda packed, *args: loss_fn(unpack(packed), *args), has_aux=True
+    lambda packed, *args: loss_fn(packs.unpack(packed), *args), has_aux=True
   )
   tx = _optimizer(config, stage)
 
@@ -206,6 +212,7 @@ def make_step(config: ExperimentConfig, stage: Stage) -> Callable:
     trained, frozen = state["trained"], state["frozen"]
     (loss, sums), grads = gradient(trained, frozen, images, step, indices)
     loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
+    grads = hold_at_limits(packs, trained, grads)
     sums = jax.lax.psum({**sums, "stop": stop}, parallel.AXIS)
     norm = _norm(grads)
     finite = jnp.isfinite(norm) & jnp.isfinite(loss)

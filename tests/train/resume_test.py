@@ -58,6 +58,11 @@ def _reached(workdir, config, wanted=None) -> tuple[int, list[str]]:
     ({"train__log_every": 7}, "; train.log_every is 7, was 50"),
     ({"train__checkpoint_every": 7}, "; train.checkpoint_every is 7, was 500"),
     ({"data__cache_mib": 1}, "; data.cache_mib is 1, was 8192"),
+    ({"train__accumulate": 2}, "; train.accumulate is 2, was 1"),
+    (
+      {"train__steps_per_dispatch": 5},
+      "; train.steps_per_dispatch is 5, was 1",
+    ),
     (
       {"train__validate_every": 5, "data__validation": "folder:v"},
       "; train.validate_every is 5, was 0; data.validation is folder:v, was ",
