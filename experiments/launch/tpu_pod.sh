@@ -8,9 +8,15 @@
 # POD is the slice's name, ZONE its zone. The workdir and the data lie on storage
 # that is mounted under the same path on every worker (a bucket, by gcsfuse, say),
 # and sclc is installed there. A preempted worker ends all of them: start it
-# again. Not run on a TPU yet.
+# again. `--dry-run` before POD prints the command instead of running it. Not run
+# on a TPU yet.
 set -euo pipefail
 
+run() { "$@"; }
+if [[ ${1:-} == --dry-run ]]; then
+  run() { printf '%q ' "$@" && echo; }
+  shift
+fi
 pod=${1:?name of the slice}
 zone=${2:?its zone}
 config=${3:?recipe, for example pod}
@@ -21,5 +27,5 @@ command+=" --workdir $(printf '%q' "$workdir")"
 if (($#)); then
   command+=$(printf ' %q' "$@")
 fi
-gcloud compute tpus tpu-vm ssh "$pod" --zone "$zone" --worker=all \
+run gcloud compute tpus tpu-vm ssh "$pod" --zone "$zone" --worker=all \
   --command "$command"

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -169,16 +169,32 @@ def summarise(
     point is not done), and at its middle quality bpp, PSNR and the selected
     fraction. Then a line for each point that was measured otherwise.
   """
+  workdir = to_path(workdir)
+  text, known = "", None
+  # Another task of an array may be done meanwhile, and its table is then older.
+  while known != (measured := _measured(wanted, workdir)):
+    text, known = _summarise(wanted, measured, workdir), measured
+  return text
+
+
+def _measured(names: Iterable[str], workdir: Path) -> dict[str, Measurement]:
+  """What the points were measured with that are done."""
+  read = {name: Measurement.read(workdir / name) for name in names}
+  return {name: each for name, each in read.items() if each is not None}
+
+
+def _summarise(
+  wanted: Mapping[str, Measurement],
+  measured: Mapping[str, Measurement],
+  workdir: Path,
+) -> str:
+  """Writes the table of what is measured; returns it as text."""
   from sclc_jax.evaluation.plots import plot_rd
 
-  workdir = to_path(workdir)
   middles, curves, notes = {}, {}, []
-  for name, each in wanted.items():
-    measured = Measurement.read(workdir / name)
-    if measured is None:
-      continue
-    if measured != each:
-      differing = "; ".join(measured.differences(each))
+  for name, point in measured.items():
+    if point != wanted[name]:
+      differing = "; ".join(point.differences(wanted[name]))
       notes.append(f"left out: {name}, which has {differing}")
       continue
     middles[name], curves[name] = _means(workdir / name / "rd.csv")

@@ -12,6 +12,7 @@ from PIL import Image
 from sclc_jax import cli, load_codec
 from sclc_jax.codec.model.model_file import read_model
 from sclc_jax.config import from_dict
+from sclc_jax.evaluation import plots
 from sclc_jax.runs import experiment, sweep
 
 pytestmark = pytest.mark.usefixtures("compile_anew")
@@ -208,6 +209,23 @@ def test_bd_rates_wait_for_the_first_point_of_the_sweep(tmp_path):
   assert "not done" not in sweep.summarise(wanted, tmp_path)
   rates = [float(r["bd_rate_percent"]) for r in _rows(tmp_path / "summary.csv")]
   np.testing.assert_allclose(rates, [0, 25, 50], atol=1e-6)
+
+
+def test_a_point_that_another_task_ends_meanwhile_is_in_the_summary(
+  tmp_path, monkeypatch
+):
+  plot = plots.plot_rd
+
+  def plot_while_another_task_ends(*args):
+    plot(*args)
+    if not (tmp_path / "b").exists():
+      _write_point(tmp_path, "b", 1.2)
+
+  monkeypatch.setattr(plots, "plot_rd", plot_while_another_task_ends)
+  _write_point(tmp_path, "a", 1.0)
+  text = sweep.summarise(dict.fromkeys("ab", _WANTED), tmp_path)
+  assert len(text.splitlines()) == 3
+  assert [r["point"] for r in _rows(tmp_path / "summary.csv")] == ["a", "b"]
 
 
 def test_a_summary_is_replaced_whole(tmp_path):
