@@ -1,7 +1,5 @@
 import configparser
 import pathlib
-import shlex
-import subprocess
 
 import pytest
 
@@ -77,24 +75,3 @@ def test_the_install_has_every_package_and_the_recipes():
     "sclc_jax.experiments",
     "experiments",
   ]
-
-
-@pytest.mark.parametrize(
-  "script", sorted((ROOT / "experiments" / "launch").iterdir()),
-  ids=lambda path: path.name,
-)  # fmt: skip
-def test_launch_scripts_are_bash(script):
-  subprocess.run(["bash", "-n", script], check=True)
-
-
-def test_the_dry_run_for_a_pod_prints_what_every_worker_runs():
-  script = ROOT / "experiments" / "launch" / "tpu_pod.sh"
-  override = "--config.data.source=folder:/mnt/my photos"
-  command = [script, "--dry-run", "v5e", "us-a", "pod", "/mnt/a b", override]
-  done = subprocess.run(command, capture_output=True, text=True, check=True)
-  *flags, remote = shlex.split(done.stdout)
-  assert " ".join(flags) == (
-    "gcloud compute tpus tpu-vm ssh v5e --zone us-a --worker=all --command"
-  )
-  train = "sclc train --distributed --config pod --workdir".split()
-  assert shlex.split(remote) == [*train, "/mnt/a b", override]
