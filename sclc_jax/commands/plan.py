@@ -99,15 +99,15 @@ def _plan(args) -> None:
   if args.batch_per_chip:
     config = with_share(config, args.batch_per_chip, len(devices))
   device_share(config, len(devices))  # a ValueError before anything compiles
-  plans, largest = [], []
+  plans, largest, pixels = [], [], args.data_megapixels * 10**6
   for stage in args.stages:
-    plan = _stage(args, config, stage, devices, chip)
+    plan = compile_stage(args, config, stage, devices, chip, pixels)
     plans.append(plan)
     if args.largest_batch:
 
       def attempt(share, stage=stage):
         changed = with_share(config, share, len(devices))
-        return _stage(args, changed, stage, devices, chip)
+        return compile_stage(args, changed, stage, devices, chip, pixels)
 
       largest.append(largest_share(plan, attempt))
   if args.json:
@@ -121,8 +121,11 @@ def _plan(args) -> None:
     note(args, report.summary(plans))
 
 
-def _stage(args, config, stage, devices, chip):
-  """Compiles one stage, and says so before it takes its minutes."""
+def compile_stage(args, config, stage, devices, chip, pixels: int):
+  """Plans one stage, and says so before it takes its minutes.
+
+  Arguments are those of `plan_stage`; `args` of the command.
+  """
   import time
 
   from sclc_jax.plan.compiled import cache_folder
@@ -135,7 +138,6 @@ def _stage(args, config, stage, devices, chip):
       f"{len(devices)} x {chip.kind}",
     )
   start = time.perf_counter()
-  pixels = args.data_megapixels * 10**6
   plan = plan_stage(config, stage, devices, chip, pixels, cache_folder())
   if not args.quiet:
     seconds = time.perf_counter() - start

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sclc_jax import files
 from sclc_jax.buckets import Path, to_path
+from sclc_jax.commands import dry_run
 from sclc_jax.commands.checks import (
   check_source,
   input_folder,
@@ -54,6 +55,11 @@ def _register_train(add: Add) -> None:
     "--step", type=int,
     help="resume from the checkpoint of this step, and set aside later ones; "
     "the latest if unset",
+  )  # fmt: skip
+  train.add_argument(
+    "--dry-run", action="store_true",
+    help="tell what the run would do, what memory it needs and how long it "
+    "takes at least; start and write nothing",
   )  # fmt: skip
   train.add_argument(
     "--profile", metavar="START:STOP",
@@ -163,6 +169,8 @@ def _check_train(args) -> None:
       "--processes and --process alone join no cluster; give --coordinator "
       "HOST:PORT of process 0 with them."
     )
+  if args.dry_run:
+    dry_run.check(args)
   args.steps = None if args.profile is None else profiled_steps(args.profile)
   output_folder("--workdir", args.workdir)
   args.experiment = experiment.load_config(args.config, args.overrides)
@@ -185,6 +193,9 @@ def _train(args) -> None:
   from sclc_jax.train import parallel
   from sclc_jax.train.stages import ending
 
+  if args.dry_run:
+    dry_run.run(args)
+    return
   if joins_cluster(args):
     parallel.initialize(args.coordinator, args.processes, args.process)
     if args.device:

@@ -32,7 +32,7 @@ _TABLES = ("qv", "iqv", "gamma")
 
 def _is_frozen(settings: StageConfig, path: Path, leaf: Any) -> bool:
   """Whether a stage leaves a parameter as it is, given the keys to it."""
-  is_large = path[-1] == "kernel" and jnp.size(leaf) >= LARGE_KERNEL
+  is_large = path[-1] == "kernel" and leaf.size >= LARGE_KERNEL
   if settings.small_only and is_large:
     return True
   return not belongs(path, settings.part_names)

@@ -5,26 +5,12 @@ import io
 
 import numpy as np
 import pytest
-from cli_runs import run
+from cli_runs import RECIPE, run
 
 from sclc_jax.buckets import find
 from sclc_jax.files import read_whole, write_whole
 from sclc_jax.images import png_bytes
 from sclc_jax.train.logs import SPEED
-
-_CONFIG = """
-from sclc_jax.config import default_config_dict
-def get_config():
-  config = default_config_dict()
-  config.model.N, config.model.M, config.model.levels = 4, 6, 2
-  config.model.init = "wavelet"
-  config.stages.base.steps = 3
-  config.train.levels_per_image = config.train.log_every = 1
-  config.train.checkpoint_every = 2
-  config.data.crop_size = 64
-  config.data.batch_size = 1
-  return config
-"""
 
 
 @pytest.fixture
@@ -46,7 +32,7 @@ def _log(workdir: str) -> list[dict[str, str]]:
 def test_a_run_in_a_bucket_ends_in_the_model_of_a_local_run(
   album, bucket, photos
 ):
-  (album / "c.py").write_text(_CONFIG)
+  (album / "c.py").write_text(RECIPE)
   remote, local = f"{bucket}/w", "w"
 
   def train(workdir, source, *args):

@@ -6,6 +6,21 @@ from typing import NamedTuple
 
 from sclc_jax import cli
 
+# A config file: a tiny model trains for three steps on the folder `photos`.
+RECIPE = """
+from sclc_jax.config import default_config_dict
+def get_config():
+  config = default_config_dict()
+  config.model.N, config.model.M, config.model.levels = 4, 6, 2
+  config.model.init = "wavelet"
+  config.stages.base.steps = 3
+  config.train.levels_per_image = config.train.log_every = 1
+  config.train.checkpoint_every = 1
+  config.data.source, config.data.crop_size = "folder:photos", 64
+  config.data.batch_size = 1
+  return config
+"""
+
 
 class Done(NamedTuple):
   """What a command gave."""

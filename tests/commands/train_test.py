@@ -3,29 +3,15 @@
 import shutil
 
 import numpy as np
-from cli_runs import run
+from cli_runs import RECIPE, run
 from PIL import Image
-
-_CONFIG = """
-from sclc_jax.config import default_config_dict
-def get_config():
-  config = default_config_dict()
-  config.model.N, config.model.M, config.model.levels = 4, 6, 2
-  config.model.init = "wavelet"
-  config.stages.base.steps = 3
-  config.train.levels_per_image = config.train.log_every = 1
-  config.train.checkpoint_every = 1
-  config.data.source, config.data.crop_size = "folder:photos", 64
-  config.data.batch_size = 1
-  return config
-"""
 
 
 def test_a_run_goes_on_from_the_last_whole_checkpoint(
   tmp_path, monkeypatch, photo
 ):
   monkeypatch.chdir(tmp_path)
-  (tmp_path / "c.py").write_text(_CONFIG)
+  (tmp_path / "c.py").write_text(RECIPE)
   (tmp_path / "photos").mkdir()
   Image.fromarray(np.ascontiguousarray(photo[:80, :96])).save("photos/a.png")
   train = ("train", "--config", "c.py", "--workdir", "w", "--quiet")
