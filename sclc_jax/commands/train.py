@@ -118,6 +118,11 @@ def _register_export(add: Add) -> None:
     "%% larger; a larger P costs more",
   )  # fmt: skip
   export.add_argument(
+    "--fit-lowpass", metavar="FOLDER",
+    help="predict the channels of y that resemble their neighbours, where "
+    "model.base is 'hyperprior'; fitted to 100 photographs of this folder",
+  )  # fmt: skip
+  export.add_argument(
     "--fit-tables", metavar="FOLDER",
     help="fit the coder's tables to 100 photographs of this folder: files some "
     "3 %% smaller where model.density is 'normal'",
@@ -210,7 +215,7 @@ def _train(args) -> None:
 
 def _check_export(args) -> None:
   output_file("-o", args.output)
-  for flag in ("fit_selector", "fit_tables", "fit_preview"):
+  for flag in ("fit_selector", "fit_lowpass", "fit_tables", "fit_preview"):
     folder = getattr(args, flag)
     if folder is not None:
       input_folder(f"--{flag.replace('_', '-')}", folder)
@@ -260,6 +265,12 @@ def _export(args) -> None:
     model = fit_selector(model, photos, improbable)
   if args.mask_threshold is not None:
     model = with_mask_threshold(model, args.mask_threshold)
+  if args.fit_lowpass:
+    from sclc_jax.export.lowpass_fit import fit_lowpass
+
+    photos = photos_to_fit(args, "--fit-lowpass", args.fit_lowpass)
+    model, bits = fit_lowpass(model, photos)
+    print(f"low-pass prediction: {bits:.2f} bits less for each 16x16 pixels")
   if args.fit_tables:
     from sclc_jax.export.table_fit import fit_tables
 

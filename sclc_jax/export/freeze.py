@@ -160,7 +160,7 @@ def _frozen(
       b"",
       context,
       own,
-      objective,
+      objective=objective,
     )
   )
 
@@ -256,7 +256,9 @@ def with_selector(
     params["selector"] = selector
   frozen = dataclasses.replace(
     _frozen(config, params, model.objective),
+    fitted=model.fitted,
+    lowpass=model.lowpass,
     provenance=model.provenance,
     fast=model.fast,
   )
-  return frozen if model.fitted is None else with_tables(frozen, model.fitted)
+  return with_fingerprint(frozen)

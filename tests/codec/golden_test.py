@@ -2,10 +2,11 @@
 
 `python tests/codec/golden_test.py` writes the set of the present version with
 the model of the first, `... BASE` the set of another base model at version 1,
-`... fitted` that of a model with tables of y of its own, `... differences` that
-of a model of the present version of .sclcm (`packed`: of version 3), `... xmp`
-files that keep XMP; a set that was released is never written again. The
-hyperprior's lie in the version's folder, the others' in folders of their own.
+`... fitted` that of a model with tables of y of its own, `... differences`
+that of a model of version 4 of .sclcm (`packed`: of version 3), `... lowpass`
+that of one with low-pass prediction (version 5), `... xmp` files that keep XMP;
+a set that was released is never written again. The hyperprior's lie in the
+version's folder, the others' in folders of their own.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("compile_as_users_do")
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FILES = sorted(GOLDEN.glob("v*/**/*.sclc"))
 NAMES = [str(p.relative_to(GOLDEN).with_suffix("")) for p in FILES]
-OWN_MODELS = ("fitted", "packed", "differences")
+OWN_MODELS = ("fitted", "packed", "differences", "lowpass")
 
 
 def golden_codec(folder: pathlib.Path) -> Codec:
@@ -150,6 +151,23 @@ def _write_present(name: str) -> None:
   _write_model(name, freeze(config, _random_params(config)))
 
 
+def _write_lowpass() -> None:
+  import dataclasses
+
+  from sclc_jax.codec.exact.lowpass import LowPass
+  from sclc_jax.codec.model.codec_model import with_fingerprint
+
+  rng = np.random.default_rng(5)
+  part = LowPass(
+    np.array([0, 5, 11], np.int32),
+    rng.integers(-(2**13), 2**13, (3, 7), np.int32),
+    rng.integers(0, 2**12, (3, 9), np.int32),
+  )
+  model = golden_codec(GOLDEN / "v1" / "differences").model
+  model = dataclasses.replace(model, lowpass=part)
+  _write_model("lowpass", with_fingerprint(model))
+
+
 def _write_model(name: str, model: CodecModel) -> None:
   from sclc_jax.codec.model.model_file import save_model
 
@@ -210,6 +228,8 @@ if __name__ == "__main__":
     _write_fitted()
   elif sys.argv[1:] == ["differences"]:
     _write_present("differences")
+  elif sys.argv[1:] == ["lowpass"]:
+    _write_lowpass()
   elif sys.argv[1:] == ["xmp"]:
     _write_xmp()
   elif len(sys.argv) > 1:

@@ -170,35 +170,43 @@ def decode_symbols(file, model, config, cdf, cdf_offset, bounds):
   all_index, all_y = [], []
   known = np.zeros((4 * H + 4, 4 * W + 4, M), np.int64)  # 2 around the picture
   y_hat = np.zeros(mask.shape, np.float32)
-  for group in _groups(config["base"], 4 * H, 4 * W):
-    # What a group needs of the others is known before its first symbol.
-    actual = [
-      _context(known, side[i, j], i, j, model, config["base"])
-      if has_context
-      else side[i, j]
-      for i, j in group
-    ]
-    for (i, j), gaussian in zip(group, actual):
-      mean, scale = np.zeros(M, np.int64), gaussian
-      if not hyperprior:
-        mean, scale = gaussian[:M], gaussian[M:]
-      chosen, step = mask[i, j], s[i, j]
-      reciprocals = model["control/reciprocals"][step].astype(np.int64)
-      p = (np.maximum(scale, 0) * reciprocals)[chosen]
-      index = [sum(b < value for b in bounds) for value in p.tolist()]
-      y = decoder.symbols(rows, cdf_offset, index)
-      normal = (mean * reciprocals) >> 16
-      if config.get("unselected") == "zero":
-        normal[~chosen] = 0
-      normal[chosen] += np.clip(np.array(y, np.int64), -(2**24), 2**24) << 12
-      iqv = model["steps"][1, step]
-      y_hat[i, j] = normal / 2**12 * iqv
-      normal = np.clip(normal, -(2**36 - 1), 2**36 - 1)
-      inverse = np.round(iqv.astype(np.float64) * 2**16).astype(np.int64)
-      inverse = np.clip(inverse, 1, 2**26 - 1)
-      known[i + 2, j + 2] = _clip16((normal * inverse + 2**21) >> 22)
-      all_index += index
-      all_y += y
+  error = known.copy()
+  low = model.get("lowpass/channels", np.zeros(0, int))
+  # Channels, and the base whose order of groups they have.
+  passes = [(np.delete(np.arange(M), low), config["base"])]
+  if low.size:
+    passes.insert(0, (low, "lowpass"))
+  for channels, order in passes:
+    for group in _groups(order, 4 * H, 4 * W):
+      # What a group needs of the others is known before its first symbol.
+      actual = [
+        _lowpass(known, error, side[i, j], i, j, model)
+        if order == "lowpass"
+        else _context(known, side[i, j], i, j, model, config["base"])
+        if has_context
+        else side[i, j]
+        for i, j in group
+      ]
+      for (i, j), gaussian in zip(group, actual):
+        mean, scale = np.zeros(M, np.int64), gaussian
+        if len(gaussian) == 2 * M:
+          mean, scale = gaussian[:M], gaussian[M:]
+        chosen, step = mask[i, j, channels], s[i, j]
+        reciprocals = model["control/reciprocals"][step].astype(np.int64)
+        p = (np.maximum(scale, 0) * reciprocals)[channels][chosen]
+        index = [sum(b < value for b in bounds) for value in p.tolist()]
+        y = decoder.symbols(rows, cdf_offset, index)
+        offset = ((mean * reciprocals) >> 16)[channels]
+        normal = offset.copy()
+        if config.get("unselected") == "zero":
+          normal[~chosen] = 0
+        normal[chosen] += np.clip(np.array(y, np.int64), -(2**24), 2**24) << 12
+        iqv = model["steps"][1, step][channels]
+        y_hat[i, j, channels] = normal / 2**12 * iqv
+        known[i + 2, j + 2, channels] = _known(normal, iqv)
+        error[i + 2, j + 2, channels] = _known(abs(normal - offset), iqv)
+        all_index += index
+        all_y += y
 
   crc = zlib.crc32(z.astype("<i4").tobytes())
   crc = zlib.crc32(np.array(all_y, "<i4").tobytes(), crc)
@@ -326,9 +334,47 @@ def _groups(base, h, w):
   groups = {}
   for i in range(h):
     for j in range(w):
-      number = {"context": j + 3 * i, "checkerboard": (i + j) % 2}.get(base, 0)
+      numbers = {
+        "context": j + 3 * i, "checkerboard": (i + j) % 2, "lowpass": j + 2 * i,
+      }  # fmt: skip
+      number = numbers.get(base, 0)
       groups.setdefault(number, []).append((i, j))
   return [groups[number] for number in sorted(groups)]
+
+
+def _known(normal, iqv):
+  normal = np.clip(normal, -(2**36 - 1), 2**36 - 1)
+  inverse = np.round(iqv.astype(np.float64) * 2**16).astype(np.int64)
+  inverse = np.clip(inverse, 1, 2**26 - 1)
+  return _clip16((normal * inverse + 2**21) >> 22)
+
+
+def _lowpass(known, error, scale, i, j, model):
+  """Means and scales of a position, [2M]; those of other channels unused."""
+  h, w = (side - 4 for side in known.shape[:2])
+  means, scales = np.zeros(scale.size, np.int64), scale.astype(np.int64)
+  if i or j:
+    taps = [(0, -1), (-1, -1), (-1, 0), (-1, 1), (0, -2), (-2, 0)]
+    cells = []
+    for a, b in taps:
+      inside = i + a >= 0 and 0 <= j + b < w
+      instead = (i - 1, j) if i else (i, j - 1)
+      row, column = (i + a, j + b) if inside else instead
+      cells.append((row + 2, column + 2))
+    for k, m in enumerate(model["lowpass/channels"].tolist()):
+      weights = [int(x) for x in model["lowpass/mean"][k]]
+      t = [int(x) for x in model["lowpass/scale"][k]]
+      W, NW, N, NE, WW, NN = (int(known[cell][m]) for cell in cells)
+      median = max(min(W, N), min(max(W, N), W + N - NW))
+      inputs = W, NW, N, NE, WW, NN, median
+      mean = sum(x * y for x, y in zip(weights, inputs)) >> 8
+      terms = [int(error[cell][m]) for cell in cells[:4]]
+      terms += [abs(W - NW), abs(NW - N), abs(N - NE)]
+      activity = sum(x * y for x, y in zip(t[1:8], terms))
+      total = ((t[0] * int(scale[m]) + 64 * activity) >> 12) + t[8]
+      means[m] = max(-(2**26 - 1), min(2**26 - 1, mean))
+      scales[m] = max(0, min(2**26 - 1, total))
+  return np.concatenate([means, scales])
 
 
 def _context(known, side, i, j, model, base):

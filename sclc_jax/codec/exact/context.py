@@ -252,6 +252,20 @@ class ContextPath:
   iqv: np.ndarray
 
 
+def to_known(normal: np.ndarray, iqv: np.ndarray) -> np.ndarray:
+  """y_hat as the elements after it see it: in +-INPUT_MAX, with INPUT_BITS.
+
+  Args:
+    normal: int64 [n, M], y_hat / IQV with SCALE_BITS.
+    iqv: int64 [M] or [n, M], IQV with IQV_BITS.
+  """
+  bound = 2**36 - 1  # so that the product is below 2**62
+  product = np.clip(normal, -bound, bound) * iqv
+  drop = SCALE_BITS + IQV_BITS - INPUT_BITS
+  y_hat = (product + (1 << (drop - 1))) >> drop
+  return np.clip(y_hat, -INPUT_MAX, INPUT_MAX)
+
+
 class ContextState:
   """Decodes one latent: what is known so far, and what follows from it.
 
@@ -302,11 +316,7 @@ class ContextState:
       normal: int64 [n, M], y_hat / IQV with SCALE_BITS.
       q: quality step of the positions, an integer or int [n].
     """
-    bound = 2**36 - 1  # so that the product is below 2**62
-    product = np.clip(normal, -bound, bound) * self._path.iqv[q]
-    drop = SCALE_BITS + IQV_BITS - INPUT_BITS
-    y_hat = (product + (1 << (drop - 1))) >> drop
-    y_hat = np.clip(y_hat, -INPUT_MAX, INPUT_MAX)
+    y_hat = to_known(normal, self._path.iqv[q])
     rows, columns = np.divmod(positions, self._width)
     self._known[rows + _EDGE, columns + _EDGE, : y_hat.shape[1]] = y_hat
     self._empty = False

@@ -3,15 +3,20 @@
 Positions are coded group by group. The context model's order defines the
 groups; without one they are a few positions each in raster order, to bound the
 memory. Inside a group, the selected elements are coded in raster order (row,
-column, channel fastest).
+column, channel fastest). Where a model predicts low-pass channels, all groups
+of these come first, then all of the others.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
+
 import numpy as np
 
 from sclc_jax.codec.exact.context import ContextState, coding_groups
-from sclc_jax.codec.exact.control import SCALE_BITS
+from sclc_jax.codec.exact.control import SCALE_BITS, ControlPath
+from sclc_jax.codec.exact.lowpass import LowPassState, wavefronts
 from sclc_jax.codec.latents.rdoq import RDOQ
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.tiles import bands
@@ -19,11 +24,57 @@ from sclc_jax.codec.tiles import bands
 _SYMBOL_MAX = 2**24
 
 
-def position_groups(model: CodecModel, h: int, w: int):
-  """Raster numbers of the positions of y [h, w, M], group by group."""
-  if model.context is None:
-    return bands((h * w, model.config.M))
-  return coding_groups(model.context.order, h, w)
+@dataclasses.dataclass(frozen=True)
+class _Part:
+  """Channels of y that are coded together.
+
+  Attributes:
+    model: whose they are.
+    channels: an index into an axis of M.
+    low: whether they are the low-pass ones.
+  """
+
+  model: CodecModel
+  channels: slice | np.ndarray
+  low: bool = False
+
+  def groups(self, h: int, w: int) -> Iterable[slice | np.ndarray]:
+    """Raster numbers of the positions of y [h, w, M], group by group."""
+    if self.low:
+      return wavefronts(h, w)
+    if self.model.context is None:
+      return bands((h * w, self.model.config.M))
+    return coding_groups(self.model.context.order, h, w)
+
+  def cells(self, group: slice | np.ndarray) -> tuple:
+    """An index of these channels of a group into an array [h w, M]."""
+    if isinstance(group, slice) or isinstance(self.channels, slice):
+      return group, self.channels
+    return np.ix_(group, self.channels)
+
+  def state(self, h: int, w: int) -> ContextState | LowPassState | None:
+    """What gives means and scales from the groups before, if anything."""
+    if self.low:
+      reciprocals = self.model.control.reciprocals[:, self.channels]
+      iqv = self.model.iqv[:, self.channels]
+      return LowPassState(self.model.lowpass, reciprocals, iqv, h, w)
+    if self.model.context is None:
+      return None
+    return ContextState(self.model.context, h, w)
+
+  def control(self) -> ControlPath:
+    """The model's, for index and mean of these channels."""
+    control = self.model.control
+    narrow = control.reciprocals[:, self.channels]
+    return dataclasses.replace(control, reciprocals=narrow)
+
+
+def _parts(model: CodecModel) -> list[_Part]:
+  """The channels in coding order."""
+  if model.lowpass is None:
+    return [_Part(model, slice(None))]
+  low, others = model.lowpass.channels, model.lowpass.others(model.config.M)
+  return [_Part(model, low, low=True), _Part(model, others)]
 
 
 def coded_elements(model: CodecModel, mask: np.ndarray) -> np.ndarray:
@@ -36,8 +87,13 @@ def coded_elements(model: CodecModel, mask: np.ndarray) -> np.ndarray:
   h, w, channels = mask.shape
   numbers = np.arange(mask.size).reshape(h * w, channels)
   chosen = mask.reshape(h * w, channels)
-  groups = position_groups(model, h, w)
-  return np.concatenate([numbers[group][chosen[group]] for group in groups])
+  return np.concatenate(
+    [
+      numbers[part.cells(group)][chosen[part.cells(group)]]
+      for part in _parts(model)
+      for group in part.groups(h, w)
+    ]
+  )
 
 
 class LatentCoder:
@@ -56,7 +112,7 @@ class LatentCoder:
     if rate_weight is None:
       rate_weight = model.config.rate_weight
     self._model = model
-    self._control = model.control
+    self._parts = _parts(model)
     self._engine = engine
     self._rdoq = RDOQ(model.y_tables, rate_weight)
 
@@ -97,8 +153,8 @@ class LatentCoder:
     """
     read = self._engine.decoder(self._model.y_tables, data)
 
-    def decode(positions, chosen, normal, index, at):
-      del positions, chosen, normal, at
+    def decode(part, group, chosen, normal, index, at):
+      del part, group, chosen, normal, at
       return read(index)
 
     return self._walk(side, mask, q, decode)
@@ -106,49 +162,55 @@ class LatentCoder:
   def _walk(self, side, mask, q, code, reconstruct=True):
     """Runs over the groups, which encoder and decoder must do alike.
 
-    `code` gives the symbols of a group from (positions, chosen, normal, index,
-    at): raster numbers; the mask there; the means divided by QV, or None; the
-    table index of the chosen elements; the quality step there. Without
-    `reconstruct` y_hat is not made.
+    `code` gives the symbols of a group from (part, group, chosen, normal,
+    index, at): its channels and raster numbers; the mask there; the means
+    divided by QV, or None; the table index of the chosen elements; the quality
+    step there. Without `reconstruct` y_hat is not made.
     """
     h, w, channels = mask.shape
     side, chosen = side.reshape(h * w, -1), mask.reshape(h * w, -1)
-    context = None
-    if self._model.context is not None:
-      context = ContextState(self._model.context, h, w)
     y_hat = np.zeros((h * w, channels), np.float32) if reconstruct else None
     index, symbols = np.empty((2, np.count_nonzero(mask)), np.int32)
     done = 0
-    for group in position_groups(self._model, h, w):
-      at = q if np.ndim(q) == 0 else np.ravel(q)[group]
-      coded, rows = chosen[group], side[group]
-      if context is not None:
-        rows = context.gaussian(rows, group)
-      mean, scale = self._gaussian(rows)
-      normal = None
-      if mean is not None:
-        normal = self._control.normal_mean(mean, at)
-      new = slice(done, done + np.count_nonzero(coded))
-      index[new] = self._control.index(scale, coded, at)
-      symbols[new] = code(group, coded, normal, index[new], at)
-      done = new.stop
-      if context is not None or (reconstruct and normal is not None):
-        if self._model.config.unselected == "zero":
-          normal = normal * coded
-        bounded = np.clip(symbols[new], -_SYMBOL_MAX, _SYMBOL_MAX).astype(
-          np.int64
-        )
-        normal[coded] += bounded << SCALE_BITS
-        if context is not None:
-          context.add(group, normal, at)
-      if reconstruct:
-        if normal is None:
-          filled = np.zeros(coded.shape, np.float32)
-          filled[coded] = symbols[new]
-        else:
-          filled = _as_float(normal)
-        y_hat[group] = filled * self._model.iqv[at]
+    for part in self._parts:
+      state, control = part.state(h, w), part.control()
+      iqv = self._model.iqv[:, part.channels]
+      for group in part.groups(h, w):
+        at = q if np.ndim(q) == 0 else np.ravel(q)[group]
+        cells = part.cells(group)
+        coded = chosen[cells]
+        mean, scale = self._gaussian(state, side[cells], group)
+        normal = None if mean is None else control.normal_mean(mean, at)
+        new = slice(done, done + np.count_nonzero(coded))
+        index[new] = control.index(scale, coded, at)
+        symbols[new] = code(part, group, coded, normal, index[new], at)
+        done = new.stop
+        if state is None and not reconstruct:
+          continue
+        filled = self._filled(coded, symbols[new], normal)
+        if state is not None:
+          state.add(group, filled, at)
+        if reconstruct:
+          y_hat[cells] = _as_float(filled) * iqv[at]
     return index, symbols, y_hat.reshape(mask.shape) if reconstruct else None
+
+  def _filled(self, coded, symbols, normal):
+    """y_hat / IQV of a group: float32, or int64 with SCALE_BITS given means.
+
+    Args:
+      coded: bool [n, channels], the mask.
+      symbols: int32, those of the coded elements.
+      normal: the means divided by QV, or None.
+    """
+    if normal is None:
+      filled = np.zeros(coded.shape, np.float32)
+      filled[coded] = symbols
+      return filled
+    if self._model.config.unselected == "zero":
+      normal = normal * coded
+    bounded = np.clip(symbols, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int64)
+    normal[coded] += bounded << SCALE_BITS
+    return normal
 
   def _quantizer(self, values: np.ndarray, table: np.ndarray, rounding):
     """The `code` of `_walk` that rounds.
@@ -160,8 +222,8 @@ class LatentCoder:
     """
     flat = values.reshape(-1, values.shape[-1])
 
-    def quantize(positions, chosen, normal, index, at):
-      centred = flat[positions] / table[at]
+    def quantize(part, group, chosen, normal, index, at):
+      centred = flat[part.cells(group)] / table[at][..., part.channels]
       if normal is not None:
         centred -= _as_float(normal)
       symbols = rounding(centred[chosen], index)
@@ -169,11 +231,19 @@ class LatentCoder:
 
     return quantize
 
-  def _gaussian(self, rows):
-    """(mean, scale) with SCALE_BITS; the mean is None where it is zero."""
-    if not self._control.signed:
-      return None, rows
-    mean, scale = np.split(rows, 2, -1)
+  def _gaussian(self, state, side, group):
+    """(mean, scale) with SCALE_BITS; the mean is None where it is zero.
+
+    Args:
+      state: of the part, or None.
+      side: of the part's channels of the group.
+      group: raster numbers.
+    """
+    if state is not None:
+      side = state.gaussian(side, group)
+    elif not self._model.control.signed:
+      return None, side
+    mean, scale = np.split(side, 2, -1)
     return mean, np.maximum(scale, 0)
 
 
@@ -183,5 +253,7 @@ def _to_nearest(values: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def _as_float(normal: np.ndarray) -> np.ndarray:
-  """Integers with SCALE_BITS as float32."""
+  """Integers with SCALE_BITS as float32; float32 as they are."""
+  if normal.dtype == np.float32:
+    return normal
   return np.ldexp(normal.astype(np.float32), -SCALE_BITS)

@@ -14,6 +14,7 @@ from sclc_jax.codec.entropy.range_coder import RangeTables
 from sclc_jax.codec.entropy.tables import gaussian_tables
 from sclc_jax.codec.exact.context import ContextPath
 from sclc_jax.codec.exact.control import ControlPath
+from sclc_jax.codec.exact.lowpass import LowPass
 from sclc_jax.codec.stream.bitstream import FINGERPRINT_BYTES
 from sclc_jax.config import ModelConfig, Objective
 
@@ -39,6 +40,8 @@ class CodecModel:
     context: the integer context model, of the bases that have one.
     fitted: tables of y of this model's own, where they are not the Gaussian
       ones that all models share.
+    lowpass: which channels of y are predicted from their neighbours, and how;
+      the hyperprior base alone has it, or None.
     objective: what it was trained for, which latent refinement needs; None
       where that is not known. No decoder needs it, so the fingerprint does not
       cover it.
@@ -64,6 +67,7 @@ class CodecModel:
   fingerprint: bytes
   context: ContextPath | None = None
   fitted: RangeTables | None = None
+  lowpass: LowPass | None = None
   objective: Objective | None = None
   provenance: tuple[dict[str, Any], ...] = ()
   preview: np.ndarray | None = None
@@ -94,6 +98,8 @@ class CodecModel:
   def parts(self) -> list[str]:
     """What the model has, in words."""
     own = [] if self.fitted is None else ["tables of y of its own"]
+    if self.lowpass is not None:
+      own.append(f"{self.lowpass.channels.size} channels of y predicted")
     return self.config.describe_parts() + own
 
   @property
@@ -136,6 +142,9 @@ def model_tensors(model: CodecModel) -> dict[str, np.ndarray]:
   if model.fitted is not None:
     flat["y_tables/cdf"] = model.fitted.cdf
     flat["y_tables/cdf_offset"] = model.fitted.cdf_offset
+  if model.lowpass is not None:
+    for field in dataclasses.fields(model.lowpass):
+      flat[f"lowpass/{field.name}"] = getattr(model.lowpass, field.name)
   return flat
 
 

@@ -27,6 +27,7 @@ from sclc_jax.codec.exact.control import (
   ControlPath,
   IntegerConv,
 )
+from sclc_jax.codec.exact.lowpass import LowPass
 from sclc_jax.codec.model.codec_model import (
   CodecModel,
   fingerprint_of,
@@ -50,8 +51,9 @@ from sclc_jax.codec.model.tensor_file import (
 from sclc_jax.config import ModelConfig, Objective, from_dict
 
 # 1 and 2 were not packed, 2 has tables of y of its own, 4 has tables packed as
-# differences and may leave out what another model has.
-VERSION = 4
+# differences and may leave out what another model has, 5 has low-pass
+# prediction and is written where a model has it.
+VERSION = 5
 
 
 def save_model(
@@ -71,7 +73,7 @@ def save_model(
     ValueError: the parent is not known, or has what the model lacks.
   """
   about = {
-    "version": VERSION,
+    "version": 4 if model.lowpass is None else VERSION,
     "fingerprint": model.fingerprint.hex(),
     "model": stored_config(model.config),
   }
@@ -225,6 +227,11 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
   fitted = None
   if "y_tables" in tree:
     fitted = _tables(tree, "y_tables", len(SCALES))
+  lowpass = None
+  if "lowpass" in tree:
+    lowpass = LowPass(**tree["lowpass"])
+    if config.base != "hyperprior" or not lowpass.is_valid(config.M):
+      raise KeyError("lowpass")
   return CodecModel(
     config,
     params,
@@ -234,6 +241,7 @@ def _from_tensors(config, tensors, fingerprint) -> CodecModel:
     fingerprint,
     context,
     fitted,
+    lowpass,
   )
 
 
