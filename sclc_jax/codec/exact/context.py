@@ -256,14 +256,14 @@ def to_known(normal: np.ndarray, iqv: np.ndarray) -> np.ndarray:
   """y_hat as the elements after it see it: in +-INPUT_MAX, with INPUT_BITS.
 
   Args:
-    normal: int64 [n, M], y_hat / IQV with SCALE_BITS.
+    normal: int64 [..., M], y_hat / IQV with SCALE_BITS.
     iqv: int64 [M] or [n, M], IQV with IQV_BITS.
   """
   bound = 2**36 - 1  # so that the product is below 2**62
-  product = np.clip(normal, -bound, bound) * iqv
+  product = np.minimum(np.maximum(normal, -bound), bound) * iqv
   drop = SCALE_BITS + IQV_BITS - INPUT_BITS
   y_hat = (product + (1 << (drop - 1))) >> drop
-  return np.clip(y_hat, -INPUT_MAX, INPUT_MAX)
+  return np.minimum(np.maximum(y_hat, -INPUT_MAX), INPUT_MAX)
 
 
 class ContextState:

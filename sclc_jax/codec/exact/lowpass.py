@@ -103,9 +103,8 @@ def mean_inputs(known: np.ndarray) -> np.ndarray:
   The median is that of LOCO-I, see `latents.quality_map`.
   """
   west, corner, north = known[:3]
-  median = np.clip(
-    west + north - corner, np.minimum(west, north), np.maximum(west, north)
-  )
+  median = np.minimum(west + north - corner, np.maximum(west, north))
+  median = np.maximum(median, np.minimum(west, north))
   return np.concatenate([known, median[None]])
 
 
@@ -147,9 +146,9 @@ class LowPassState:
     self._reciprocals = reciprocals
     self._iqv = integer_iqv(iqv)
     self._neighbours = neighbours(h, w)
-    self._known, self._error, self._mean = np.zeros(
-      (3, h * w, path.channels.size), np.int64
-    )
+    shape = (h * w, path.channels.size)
+    self._mean = np.zeros(shape, np.int64)
+    self._seen = np.zeros((2, *shape), np.int64)  # known; distance to the mean
 
   def gaussian(self, side: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Means and scales of one group.
@@ -163,15 +162,14 @@ class LowPassState:
     """
     if positions[0] == 0:  # alone in its group
       return np.concatenate([np.zeros_like(side), side], -1)
-    taps = self._neighbours[:, positions]
-    known, error = self._known[taps], self._error[taps]
+    known, error = self._seen[:, self._neighbours[:, positions]]
     drop = MEAN_BITS + INPUT_BITS - SCALE_BITS
     mean = (mean_inputs(known) * self._mean_weights).sum(0) >> drop
-    mean = np.clip(mean, -SCALE_MAX, SCALE_MAX)
-    first, *inner, last = self._scale_weights
-    activity = (scale_inputs(known, error) * np.array(inner)).sum(0)
-    scale = side * first + (activity << (SCALE_BITS - INPUT_BITS))
-    scale = np.clip((scale >> SCALE_BITS) + last, 0, SCALE_MAX)
+    mean = np.minimum(np.maximum(mean, -SCALE_MAX), SCALE_MAX)
+    weights = self._scale_weights
+    activity = (scale_inputs(known, error) * weights[1:-1]).sum(0)
+    scale = side * weights[0] + (activity << (SCALE_BITS - INPUT_BITS))
+    scale = np.minimum((scale >> SCALE_BITS) + weights[-1], SCALE_MAX)
     self._mean[positions] = mean
     return np.concatenate([mean, scale], -1)
 
@@ -184,5 +182,5 @@ class LowPassState:
       q: quality step of the positions, an integer or int [n].
     """
     mean = self._mean[positions] * self._reciprocals[q] >> RECIPROCAL_BITS
-    self._known[positions] = to_known(normal, self._iqv[q])
-    self._error[positions] = to_known(np.abs(normal - mean), self._iqv[q])
+    seen = np.stack([normal, np.abs(normal - mean)])
+    self._seen[:, positions] = to_known(seen, self._iqv[q])

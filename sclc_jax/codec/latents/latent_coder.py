@@ -208,7 +208,8 @@ class LatentCoder:
       return filled
     if self._model.config.unselected == "zero":
       normal = normal * coded
-    bounded = np.clip(symbols, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int64)
+    bounded = np.minimum(np.maximum(symbols, -_SYMBOL_MAX), _SYMBOL_MAX)
+    bounded = bounded.astype(np.int64)
     normal[coded] += bounded << SCALE_BITS
     return normal
 
