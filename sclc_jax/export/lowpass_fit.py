@@ -17,7 +17,7 @@ from sclc_jax.codec.entropy.range_coder import symbol_bits
 from sclc_jax.codec.entropy.tables import INDEX_BOUNDS
 from sclc_jax.codec.exact import lowpass
 from sclc_jax.codec.exact.control import Q_PER_LEVEL, SCALE_BITS
-from sclc_jax.codec.exact.lowpass import LowPass
+from sclc_jax.codec.exact.lowpass import WEIGHT_MAX, LowPass
 from sclc_jax.codec.model.codec_model import CodecModel, with_fingerprint
 
 _SIDE = 512  # pixels taken from the middle of each photograph
@@ -76,7 +76,8 @@ def fit_lowpass(
 
 
 def _rounded(rows: Iterable[np.ndarray], bits: int) -> np.ndarray:
-  return np.round(np.ldexp(np.stack(list(rows)), bits)).astype(np.int32)
+  weights = np.round(np.ldexp(np.stack(list(rows)), bits))
+  return np.clip(weights, -WEIGHT_MAX, WEIGHT_MAX).astype(np.int32)
 
 
 def _neighbours(y: np.ndarray) -> np.ndarray:

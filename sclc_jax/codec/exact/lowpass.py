@@ -30,7 +30,7 @@ _NEAR = 4  # of them are next to the element
 MEAN_INPUTS = len(TAPS) + 1  # and a median of three
 SCALE_INPUTS = 2 * _NEAR + 1
 MEAN_BITS = 14  # fractional bits of the weights of means
-WEIGHT_MAX = 2**16
+WEIGHT_MAX = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
