@@ -65,7 +65,8 @@ def test_refinement_makes_better_files_of_a_photo(name, quality, gain):
 
 
 @pytest.mark.parametrize(
-  "base", ["hyperprior", "mean_scale", "context", "checkerboard"]
+  "base",
+  ["hyperprior", "mean_scale", "context", "checkerboard", "lowpass"],
 )
 def test_every_base_gains_and_reads_what_refinement_predicts(
   model_of, base, photo
