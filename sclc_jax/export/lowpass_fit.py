@@ -23,7 +23,9 @@ from sclc_jax.codec.model.codec_model import CodecModel, with_fingerprint
 _SIDE = 512  # pixels taken from the middle of each photograph
 _PREDICTABLE = 0.5  # share of the squares that four neighbours explain
 _FLOOR = 0.3  # steps added to a scale where errors are weighted by it
+_SMALL = 0.1  # errors below this part of their scale count alike
 _RIDGE = 1e-6
+_ROUNDS = 4  # of means and scales in turn
 _FACTORS = 2.0 ** (np.arange(-8, 25) / 8)  # on fitted scales
 
 
@@ -120,9 +122,16 @@ def _fit(
   qvs, iqvs = (
     steps[::Q_PER_LEVEL, channel].tolist() for steps in (model.qv, model.iqv)
   )
-  weights = _mean_weights(ours, qvs[len(qvs) // 2], iqvs[0] / qvs[0])
-  levels = [_observed(ours, weights, *step) for step in zip(qvs, iqvs)]
-  scales = _scale_weights(*map(np.concatenate, zip(*levels)))
+
+  def observed(means):
+    return [_observed(ours, means, *step) for step in zip(qvs, iqvs)]
+
+  means = _first_means(ours, qvs[len(qvs) // 2], iqvs[0] / qvs[0])
+  for _ in range(_ROUNDS):
+    errors, inputs, terms = map(np.concatenate, zip(*observed(means)))
+    scales = _scale_weights(errors, terms)
+    means = _means(errors, inputs, terms @ scales, means)
+  levels = [(np.round(e), x) for e, _, x in observed(means)]
   tables = model.y_tables
 
   def bits(errors, scale):
@@ -130,13 +139,13 @@ def _fit(
     return symbol_bits(tables, errors.astype(np.int32), index).mean()
 
   after, factor = min(
-    (np.mean([bits(np.round(e), f * x @ scales) for e, x in levels]), f)
+    (np.mean([bits(errors, f * x @ scales) for errors, x in levels]), f)
     for f in _FACTORS
   )
   before = np.mean(
     [bits(np.round(y / qv), s / qv) for qv in qvs for y, s in _flat(ours)]
   )
-  return weights, factor * scales, before - after
+  return means, factor * scales, before - after
 
 
 def _flat(ours) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -144,43 +153,68 @@ def _flat(ours) -> list[tuple[np.ndarray, np.ndarray]]:
   return [tuple(np.concatenate([a.ravel() for a in one]) for one in zip(*ours))]
 
 
-def _mean_weights(ours, qv: float, gain: float) -> np.ndarray:
-  """[7], by least squares of errors relative to the scale.
+def _first_means(ours, qv: float, gain: float) -> np.ndarray:
+  """[7], by least squares of errors relative to the hyperprior's scale.
 
   Args:
     ours: y and scale, [h, w] each, of each photograph.
     qv: step of the middle level.
     gain: IQV / QV, which known elements are larger by.
   """
-  moments, cross = np.zeros((lowpass.MEAN_INPUTS,) * 2), 0
-  for y, scale in ours:
-    inputs = lowpass.mean_inputs(gain * _neighbours(y))
-    weighted = inputs / (scale.ravel() + _FLOOR * qv) ** 2
-    moments += weighted @ inputs.T
-    cross = cross + weighted @ y.ravel()
+  ((y, scale),) = _flat(ours)
+  inputs = np.concatenate(
+    [lowpass.mean_inputs(gain * _neighbours(y)).T for y, _ in ours]
+  )
+  return _solved(inputs, y, (scale + _FLOOR * qv) ** -2)
+
+
+def _means(
+  errors: np.ndarray, inputs: np.ndarray, scale: np.ndarray, means: np.ndarray
+) -> np.ndarray:
+  """[7], nearer to those of least absolute errors relative to their scale.
+
+  Args:
+    errors: [n], under the present weights.
+    inputs: [n, 7].
+    scale: [n].
+    means: [7], the present weights.
+  """
+  size = np.maximum(np.abs(errors), _SMALL * scale)
+  return means + _solved(inputs, errors, 1 / (scale * size))
+
+
+def _solved(
+  inputs: np.ndarray, wanted: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+  """Weighted least squares: inputs [n, 7] times the result give [n]."""
+  weighted = inputs.T * weights
+  moments = weighted @ inputs
   ridge = _RIDGE * np.trace(moments) / len(moments)
-  return np.linalg.solve(moments + ridge * np.eye(len(moments)), cross)
+  return np.linalg.solve(moments + ridge * np.eye(len(moments)),
+                         weighted @ wanted)  # fmt: skip
 
 
 def _observed(
-  ours, weights: np.ndarray, qv: float, iqv: float
-) -> tuple[np.ndarray, np.ndarray]:
+  ours, means: np.ndarray, qv: float, iqv: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """What prediction leaves at a level, in steps.
 
   Returns:
-    [n], y less its mean; [n, 9], what its scale is a sum of.
+    [n], y less its mean; [n, 7], what the mean is a sum of, and [n, 9], what
+    its scale is.
   """
-  errors, inputs = [], []
+  parts = []
   for y, scale in ours:
     nearest = _neighbours(np.round(y / qv) * iqv)
-    error = y.ravel() / qv - weights @ lowpass.mean_inputs(nearest) / qv
+    inputs = lowpass.mean_inputs(nearest) / qv
+    error = y.ravel() / qv - means @ inputs
     around = _neighbours(np.abs(np.round(error)).reshape(y.shape) * iqv)
     activity = lowpass.scale_inputs(nearest, around)
     constant = np.ones((1, y.size))
     terms = np.concatenate([scale.reshape(1, -1), activity, constant]) / qv
-    errors.append(error[1:])  # the first one has no neighbours
-    inputs.append(terms.T[1:])
-  return np.concatenate(errors), np.concatenate(inputs)
+    # The first one has no neighbours.
+    parts.append((error[1:], inputs.T[1:], terms.T[1:]))
+  return tuple(np.concatenate(part) for part in zip(*parts))
 
 
 def _scale_weights(errors: np.ndarray, inputs: np.ndarray) -> np.ndarray:

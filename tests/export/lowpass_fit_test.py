@@ -6,10 +6,12 @@ from PIL import Image
 from sclc_jax import cli
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.exact import lowpass
+from sclc_jax.codec.exact.control import Q_PER_LEVEL
 from sclc_jax.codec.model.model_file import read_model, save_model
 from sclc_jax.export.freeze import with_mask_threshold
 from sclc_jax.export.lowpass_fit import (
-  _mean_weights,
+  _first_means,
+  _means,
   _scale_weights,
   fit_lowpass,
 )
@@ -32,7 +34,7 @@ def test_files_of_another_photo_are_smaller_and_as_good(fitted, tiny_model):
       for codec in (ours, plain)
     ]
     assert sizes[0] < 0.985 * sizes[1]
-    q = plain.to_q(level)
+    q = Q_PER_LEVEL * (level - 1)
     errors = [
       np.mean((codec.y_hat(analysis, level) / model.iqv[q] * model.qv[q]
                - analysis.y) ** 2)
@@ -52,12 +54,24 @@ def test_a_plane_is_predicted_exactly():
     (a * rows + b * columns + 50.0, np.full(rows.shape, 3.0))
     for a, b in ((1, 2), (-2, 1), (0.5, -1), (3, 3))
   ]
-  weights = _mean_weights(fields, 1.0, 1.1)
+  weights = _first_means(fields, 1.0, 1.1)
   inside = np.flatnonzero((rows > 1) & (columns > 1) & (columns < 23))
   for y, _ in fields:
     known = 1.1 * y.ravel()[lowpass.neighbours(*y.shape)]
     mean = weights @ lowpass.mean_inputs(known)
     assert np.abs(mean - y.ravel())[inside].max() < 0.3
+
+
+def test_means_ignore_outliers_in_the_end():
+  rng = np.random.default_rng(0)
+  inputs = rng.normal(size=(5000, lowpass.MEAN_INPUTS))
+  wanted = rng.normal(size=lowpass.MEAN_INPUTS)
+  y = inputs @ wanted + rng.laplace(0, 0.1, 5000)
+  y[::10] += 50 * inputs[::10, 0]
+  means = np.zeros(lowpass.MEAN_INPUTS)
+  for _ in range(30):
+    means = _means(y - inputs @ means, inputs, np.ones(5000), means)
+  assert np.abs(means - wanted).max() < 0.02
 
 
 def test_scales_are_those_that_errors_were_drawn_with():
