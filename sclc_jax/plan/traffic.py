@@ -24,7 +24,7 @@ _FREE_CALLS = ("AllocateBuffer", "ConcatBitcast", "AssumeGatherIndicesInBound")
 _SLICES = frozenset(("slice", "dynamic-slice", "gather"))
 _COLLECTIVES = (
   "all-reduce", "all-gather", "reduce-scatter", "all-to-all",
-  "collective-permute", "collective-broadcast",
+  "collective-permute", "collective-broadcast", "send", "recv",
 )  # fmt: skip
 _MOVES = _FREE | _SLICES | frozenset((
   "copy", "transpose", "reshape", "pad", "concatenate", "broadcast", "iota",
@@ -111,6 +111,7 @@ def _moves_nothing(instruction: Instruction) -> bool:
     return False
   return (
     opcode in _FREE
+    or opcode in ("send", "recv")
     or opcode.endswith(("-start", "-update"))
     or any(f'call_target="{t}"' in instruction.text for t in _FREE_CALLS)
   )
@@ -138,7 +139,7 @@ def _operation(
     kind=_kind(program, start),
     read=read,
     written=counter.written(computation, instruction),
-    size=instruction.bytes,
+    size=instruction.bytes or start.bytes,
     times=times,
     beside=start is not instruction,
     op_name=origin.op_name,

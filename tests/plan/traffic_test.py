@@ -61,6 +61,9 @@ copy-start(%a), metadata={op_name="prefetch"}
   %row = f32[1,64]{1,0:S(1)} fusion(%out, %zero), kind=kLoop, calls=%sliced
   %new = f32[16,64]{1,0} fusion(%out, %row, %zero), kind=kLoop, calls=%updated
   %sum = f32[16,64]{1,0:S(1)} all-reduce(%sin), replica_groups={}
+  %token = token[] after-all()
+  %send = (f32[16,64]{1,0}, u32[], token[]) send(%out, %token), channel_id=1
+  %sent = token[] send-done(%send), channel_id=1
   %init = (s32[], f32[16,64]{1,0}) tuple(%k, %new)
   %loop = (s32[], f32[16,64]{1,0}) while(%init), condition=%condition, \
 body=%body
@@ -95,11 +98,16 @@ def test_of_a_conditional_the_branch_that_moves_least_counts(counted):
   assert "exp" not in counted
 
 
+def test_what_goes_to_another_slice_counts_once(counted):
+  assert (counted["send"].read, counted["send"].written) == (ONE, 0)
+  assert counted["send"].size >= ONE and "sent" not in counted
+
+
 def test_operations_are_told_apart_by_what_they_do(counted):
   kinds = {name: operation.kind for name, operation in counted.items()}
   assert kinds["cs"] == kinds["row"] == "copy"
   assert kinds["sin"] == "other"
-  assert kinds["sum"] == "collective"
+  assert kinds["sum"] == kinds["send"] == "collective"
 
 
 def test_the_steps_of_a_call_share_its_traffic(counted):
