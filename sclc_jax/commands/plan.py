@@ -44,16 +44,15 @@ def register(add: Add) -> None:
   )  # fmt: skip
   plan.add_argument(
     "--largest-batch", action="store_true",
-    help="also compile larger batches, up to the largest that fits; without "
-    "it that is estimated",
+    help="also compile larger batches, up to the largest that fits, for the "
+    "table; without it that is estimated",
   )  # fmt: skip
-  plan.add_argument(
-    "--ops",
-    type=_count,
-    metavar="N",
+  form = plan.add_mutually_exclusive_group()
+  form.add_argument(
+    "--ops", type=_count, metavar="N",
     help="also list the N operations of each stage that move most bytes",
-  )
-  plan.add_argument("--json", action="store_true", help="as JSON")
+  )  # fmt: skip
+  form.add_argument("--json", action="store_true", help="as JSON")
   plan.epilog = (
     "Any --config.KEY=VALUE replaces a value of the config. Compiling takes "
     "minutes a stage at full width; what was compiled is kept in the user's "
@@ -114,9 +113,10 @@ def _plan(args) -> None:
     streams.tell(report.to_json(plans))
   else:
     streams.tell(report.table(plans, largest if args.largest_batch else None))
-  for plan in plans if args.ops else ():
-    streams.tell(f"\n{plan.stage.name}: what moves most bytes")
-    streams.tell(report.largest_operations(plan, args.ops))
+  for plan in plans:
+    if args.ops and plan.operations is not None:
+      streams.tell(f"\n{plan.stage.name}: what moves most bytes")
+      streams.tell(report.largest_operations(plan, args.ops))
   if not args.quiet:
     note(args, report.summary(plans))
 

@@ -113,7 +113,7 @@ def largest_operations(plan: StagePlan, count: int) -> str:
   """The operations that move most, a line each."""
   names = "MB", "read", "written", "kind", "operation", "result", "source"
   lines = ["\t".join((*names, "traced"))]
-  operations = sorted(plan.operations or (), key=lambda o: -o.bytes)
+  operations = sorted(plan.operations, key=lambda o: -o.bytes)
   for o in operations[:count]:
     read, written = (part * o.times / 1e6 for part in (o.read, o.written))
     lines.append(
