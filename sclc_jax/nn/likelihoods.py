@@ -75,11 +75,11 @@ class ScaleMixture(nn.Module):
 
   def __call__(self, y: jax.Array, scale: jax.Array) -> jax.Array:
     """As `normal_likelihood`."""
-    scale = lower_bound(scale, SCALE_MIN)
-    return sum(
-      weight * _normal_mass(y, multiple * scale)
-      for weight, multiple in zip(*self.mixture())
-    )
+    # Components along an axis: one program for all is compiled sooner.
+    each = (-1,) + y.ndim * (1,)
+    weights, multiples = (values.reshape(each) for values in self.mixture())
+    scale = multiples * lower_bound(scale, SCALE_MIN)
+    return (weights * _normal_mass(y, scale)).sum(0)
 
 
 def matrix_start(width: float, outputs: int, layers: int = 4) -> float:
