@@ -8,6 +8,7 @@ Adam scales the step in that basis.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -132,10 +133,8 @@ def _renew(count, mean, covariances, old):
   """
   bases = jax.lax.cond(
     count == 1,
-    lambda: jax.tree.map(lambda c: jnp.linalg.eigh(c)[1][:, ::-1], covariances),
-    lambda: jax.tree.map(
-      lambda c, b: jnp.linalg.qr(c @ b)[0], covariances, old
-    ),
+    lambda: _stacked(lambda c: jnp.linalg.eigh(c)[1][..., ::-1], covariances),
+    lambda: _stacked(lambda c, b: jnp.linalg.qr(c @ b)[0], covariances, old),
   )
   mean = jax.tree.map(
     lambda m, old, new: _rotate(_rotate(m, old, back=True), new),
@@ -144,3 +143,24 @@ def _renew(count, mean, covariances, old):
     bases,
   )
   return mean, bases
+
+
+def _stacked(function: Callable[..., jax.Array], *trees: Any) -> Any:
+  """`jax.tree.map` over matrices, with those of one size in one call.
+
+  Accelerators have no operation for eigenvectors and bases, but long programs
+  for each; a model has some thirty matrices of five sizes.
+
+  Args:
+    function: takes [K, n, n] of each tree, gives [K, n, n].
+    *trees: of one structure, with matrices as leaves.
+  """
+  matrices = list(zip(*map(jax.tree.leaves, trees), strict=True))
+  sizes = [len(first) for first, *_ in matrices]
+  results = [None] * len(matrices)
+  for size in sorted(set(sizes)):
+    of_size = [i for i, each in enumerate(sizes) if each == size]
+    stacks = map(jnp.stack, zip(*(matrices[i] for i in of_size)))
+    for i, result in zip(of_size, function(*stacks)):
+      results[i] = result
+  return jax.tree.unflatten(jax.tree.structure(trees[0]), results)
