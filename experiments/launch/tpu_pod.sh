@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # Trains on all workers of a TPU pod slice at once:
 #
-#   experiments/launch/tpu_pod.sh POD ZONE pod /mnt/bucket/runs/pod \
-#     --config.data.source=tfds:/mnt/bucket/photos \
+#   experiments/launch/tpu_pod.sh POD ZONE pod gs://BUCKET/runs/pod \
+#     --config.data.source=tfds:gs://BUCKET/photos \
 #     --config.data.device_resident=false
 #
-# POD is the slice's name, ZONE its zone. The workdir and the data lie on storage
-# that is mounted under the same path on every worker (a bucket, by gcsfuse, say),
-# and sclc is installed there. A preempted worker ends all of them: start it
-# again. `--dry-run` before POD prints the command instead of running it. Not run
-# on a TPU yet.
+# POD is the slice's name, ZONE its zone. The workdir and the data lie in a
+# bucket, and sclc is installed on every worker: docs/training.md says how. A
+# preempted worker ends all of them: start it again. `--dry-run` before POD prints
+# the command instead of running it. Not run on a TPU yet.
 set -euo pipefail
 
 run() { "$@"; }
@@ -20,7 +19,7 @@ fi
 pod=${1:?name of the slice}
 zone=${2:?its zone}
 config=${3:?recipe, for example pod}
-workdir=${4:?workdir on mounted storage}
+workdir=${4:?workdir, for example gs://BUCKET/runs/pod}
 shift 4
 command="sclc train --distributed --config $(printf '%q' "$config")"
 command+=" --workdir $(printf '%q' "$workdir")"

@@ -64,7 +64,7 @@ def test_it_tells_what_would_resume_and_what_is_refused(folder):
   assert "it will say: resumed from step 2 of 5 (stage base)" in done.err
   for line, text in (
     ("--config.optim.lr=0.5", "holds a run of another config"),
-    ("--step 1", "no checkpoint of step 1; it has 2"),
+    ("--step 7", "no checkpoint of step 7; it has 1, 2"),
     ("--profile 0:2", "lies outside of this run, which trains from step 2"),
     ("--coordinator localhost:1", "devices of this machine alone"),
     ("--config.data.source=folder:c.py", "is not a folder"),
