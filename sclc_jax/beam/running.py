@@ -6,18 +6,18 @@ import contextlib
 import logging
 import os
 import pathlib
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-# Beam warns of Google's packages, which are missing, as soon as it is imported.
-logging.disable(logging.WARNING)
-import apache_beam as beam  # noqa: E402
-from apache_beam.options.pipeline_options import PipelineOptions  # noqa: E402
-
-logging.disable(logging.NOTSET)
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 LOCAL = "local"
+_WORKER = "apache_beam.runners.worker.sdk_worker_main"
 _SECONDS = 0.5  # from one look at the progress to the next
 
 
@@ -38,18 +38,14 @@ def run(
   Raises:
     ValueError: there is no such runner, or the pipeline failed.
   """
-  flags, name = list(options), runner
+  flags = list(options)
   if runner == LOCAL:
-    # Not Beam's DirectRunner, which tries to download a runner at first.
-    name = "FnApiRunner"
-    if processes > 1:
-      flags += [
-        f"--direct_num_workers={processes}",
-        "--direct_running_mode=multi_processing",
-      ]
+    flags += [f"--direct_num_workers={processes}"]
   logging.getLogger("apache_beam").setLevel(logging.ERROR)
   try:
-    pipeline = beam.Pipeline(name, PipelineOptions(flags))
+    pipeline = beam.Pipeline(
+      _local(processes) if runner == LOCAL else runner, PipelineOptions(flags)
+    )
   except (ValueError, ImportError) as error:
     raise ValueError(
       f"--runner {runner} cannot be used ({_line(error)}); give local, or the "
@@ -65,6 +61,15 @@ def run(
       f"the pipeline failed ({_line(error)}); 'python -X dev -m sclc_jax' "
       "shows where."
     ) from None
+
+
+def _local(processes: int) -> FnApiRunner:
+  """Not Beam's DirectRunner, which tries to download another one at first."""
+  if processes == 1:
+    return FnApiRunner()
+  # Errors come back from the processes; what else they print is about Beam.
+  command = f"{shlex.quote(sys.executable)} -m {_WORKER} 2> {os.devnull}"
+  return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
 
 def _line(error: Exception) -> str:

@@ -104,6 +104,7 @@ RULES = {
     lambda v: v >= 64 and v % 64 == 0, "a positive multiple of 64"
   ),
   "data.cache_mib": _at_least(0),
+  "data.workers": _at_least(0),
   "data.max_downscale": _at_least(1),
   "init_parts": _one_of(*INIT_PARTS),
 }

@@ -196,6 +196,8 @@ class DataConfig(Checked):
     max_downscale: largest factor of the random downscaling before a crop.
     cache_mib: memory of a process for decoded images, in MiB; the images that
       do not fit are decoded at each use.
+    workers: processes that decode and crop, for hosts of more than 16 CPUs; at
+      0 up to 16 threads of this process do. The examples are the same.
     device_resident: whether each device holds the decoded set in its memory and
       cuts the crops there; the examples are the same, but for rounding.
     validation: `folder:PATH` of the images that validation codes.
@@ -206,6 +208,7 @@ class DataConfig(Checked):
   crop_size: int = 256
   max_downscale: float = 2.0
   cache_mib: int = 8192
+  workers: int = 0
   device_resident: bool = False
   validation: str = ""
 

@@ -133,7 +133,9 @@ def open_data(config: ExperimentConfig):
   from sclc_jax.train.data import decode_all, make_batches, open_images
 
   data = config.data
-  cache_mib = 0 if data.device_resident else data.cache_mib
+  # Where the set is on the devices, nothing is left to decode.
+  workers = 0 if data.device_resident else data.workers
+  cache_mib = 0 if data.device_resident else data.cache_mib // max(1, workers)
   opened = images = open_images(data.source, data.crop_size, cache_mib)
   finish = resident = None
   if data.device_resident:
@@ -155,6 +157,7 @@ def open_data(config: ExperimentConfig):
       max_downscale=data.max_downscale,
       examples=parallel.local_examples(data.batch_size),
       finish=finish,
+      workers=workers,
     )
 
   return batches, resident, opened

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,13 +21,23 @@ class Readable(Sequence):
   in for a damaged one depends on neither the process nor where a run starts.
   """
 
+  _is_worker = False
+
   def __init__(self, images: Sequence, suspects: Iterable[int] = ()):
     """Takes a set, and those of its images that are tried at once."""
     self._images = images
     self._damaged: dict[int, str] = {}
+    self._news: dict[int, str] = {}
     self._lock = threading.Lock()
     for index in suspects:
       self[index]
+
+  def __getstate__(self):
+    """For a worker process, which tells nobody but the one it works for."""
+    return self.__dict__ | {"_lock": None, "_news": {}}
+
+  def __setstate__(self, state):
+    self.__dict__.update(state, _lock=threading.Lock(), _is_worker=True)
 
   def __len__(self) -> int:
     return len(self._images)
@@ -38,12 +48,24 @@ class Readable(Sequence):
     try:
       return self._images[index]
     except ValueError as error:
-      with self._lock:
-        if index not in self._damaged:
-          self._damaged[index] = str(error).rstrip(".")
-          if len(self._damaged) <= _NAMED:
-            say(f"skipped, the next one is taken instead: {error}")
+      self.learn({index: str(error)})
       return _EMPTY
+
+  def learn(self, damaged: Mapping[int, str]) -> None:
+    """Counts and names images that cannot be decoded, each once."""
+    with self._lock:
+      for index in damaged.keys() - self._damaged.keys():
+        self._damaged[index] = damaged[index]
+        if self._is_worker:
+          self._news[index] = damaged[index]
+        elif len(self._damaged) <= _NAMED:
+          say(f"skipped, the next one is taken instead: {damaged[index]}")
+
+  def news(self) -> dict[int, str]:
+    """What a worker process has met since it was last asked, to `learn`."""
+    with self._lock:
+      news, self._news = self._news, {}
+    return news
 
   def tell(self) -> None:
     """Says how many were met, where not all of them have been named."""

@@ -142,6 +142,15 @@ class Cache(Sequence):
     self._kept: dict[int, np.ndarray] = {}
     self._lock = threading.Lock()
 
+  def __getstate__(self):
+    """For a worker process, which keeps images of its own."""
+    return self._images, self._room
+
+  def __setstate__(self, state):
+    images, room = state
+    self.__init__(images, 0)
+    self._room = room
+
   def __len__(self) -> int:
     return len(self._images)
 
@@ -229,8 +238,9 @@ def make_batches(
   max_downscale: float = 2.0,
   examples: range | None = None,
   finish: Callable[[int, Any, Square], np.ndarray] | None = None,
+  workers: int = 0,
 ) -> Iterator[np.ndarray]:
-  """Batches from `start_step` on, made ahead by several threads.
+  """Batches from `start_step` on, made ahead by threads or processes.
 
   Each epoch visits every image once, in an order drawn from (seed, epoch). An
   image that is smaller than the crop, as the empty ones of `damaged.Readable`
@@ -246,6 +256,8 @@ def make_batches(
     examples: those of each global batch that are wanted: one of the equal
       parts that it is dealt out in; all if None.
     finish: makes an example of (index, image, square); cuts it out if None.
+    workers: processes that make batches in turn, the same ones; threads of
+      this process do if 0. Images as of `open_images`.
 
   Yields:
     uint8 [len(examples), crop_size, crop_size, 3], or what `finish` gives,
@@ -289,5 +301,29 @@ def make_batches(
   parts = numbered.map_with_index(example).batch(share)
   first = (start_step * batch_size + examples.start) // share
   mine = parts[first :: batch_size // share]
-  ahead = grain.ReadOptions(threads(), 2 * threads() + 2)
-  yield from mine.to_iter_dataset(ahead)
+  if not workers:
+    ahead = grain.ReadOptions(threads(), 2 * threads() + 2)
+    yield from mine.to_iter_dataset(ahead)
+    return
+  from absl import flags
+
+  if not flags.FLAGS.is_parsed():  # grain's have their defaults
+    flags.FLAGS.mark_as_parsed()
+  each = max(1, threads() // workers)
+  told = mine.map(lambda batch: (batch, images.news()))
+  told = told.to_iter_dataset(grain.ReadOptions(each, each + 1))
+  options = grain.multiprocessing.MultiprocessingOptions(workers)
+  made = iter(told.mp_prefetch(options))
+  try:
+    for batch, news in made:
+      images.learn(news)
+      yield batch
+  except Exception as error:  # of a worker: grain gives its traceback as text
+    _, is_ours, text = str(error).rpartition("\nValueError: ")
+    if not is_ours:
+      raise
+    raise ValueError(text.strip()) from None
+  finally:
+    # The processes end with the iterator, in older versions by its deletion.
+    getattr(made, "close", lambda: None)()
+    del made

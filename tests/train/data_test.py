@@ -267,3 +267,30 @@ def test_sources_in_a_bucket_give_the_same_examples(sources, images, bucket):
       write_whole(f"{bucket}/{kind}/{path.name}", path.read_bytes())
     opened = open_images(f"{kind}:{bucket}/{kind}", 64, 0)
     np.testing.assert_array_equal(_take(make_batches(opened, **_KW), 4), wanted)
+
+
+def test_worker_processes_make_the_same_batches(sources, images):
+  wanted = _take(make_batches(images, **_KW), 6)
+  opened = open_images(sources[1], 64, 1)
+  actual = _take(make_batches(opened, start_step=1, workers=2, **_KW), 5)
+  np.testing.assert_array_equal(actual, wanted[1:])
+
+
+def test_worker_processes_name_damaged_photos_too(tmp_path, images, capsys):
+  alone = _damaged_folder(tmp_path, images, whole=(1,))
+  wanted = _take(make_batches(alone, **_KW), 6)
+  told = capsys.readouterr().err
+  opened = open_images(f"folder:{tmp_path / 'damaged'}", 64, 0)
+  batches = make_batches(opened, workers=2, **_KW)
+  np.testing.assert_array_equal(_take(batches, 6), wanted)
+  opened.tell()
+  text = capsys.readouterr().err
+  assert text.count("the next one is taken instead") == 3
+  assert told.count("the next one is taken instead") == 3
+  assert "skipped 4 of 5 training images in all" in text
+
+
+def test_worker_processes_refuse_in_one_sentence(tmp_path, images):
+  opened = _damaged_folder(tmp_path, images[1:] + images[:1], whole=())
+  with pytest.raises(ValueError, match="^5 images in a row .* another set.$"):
+    next(make_batches(opened, workers=2, **_KW))
