@@ -32,16 +32,13 @@ class Codec:
     engine: range coder: `auto`, `tfc` or `portable`; the bytes are the same.
     max_pixels: files that declare more are refused before any allocation.
     rate_weight: see `rdoq.RDOQ`; the model's own if None.
-    effort: passes of latent refinement, 0 to 64. Each takes about the time of
-      an analysis and a synthesis; what precedes the first, that of three.
-      Decoding takes as long as ever.
+    effort: passes of latent refinement, 0 to 64, each about as long as an
+      analysis and a synthesis; what else it takes, as long as four.
     progress: shows bars on stderr while an image is refined or has many tiles.
-    fast: pictures come from the model's shallow synthesis: sooner, and not
-      quite as good. Files are the same.
+    fast: pictures come from the model's shallow synthesis: sooner, less good.
 
   Raises:
-    ValueError: latents of this model cannot be refined, or it has no shallow
-      synthesis.
+    ValueError: the model cannot be refined, or has no shallow synthesis.
   """
 
   def __init__(
@@ -216,9 +213,8 @@ class Codec:
   ) -> list[bytes]:
     """`compress` for each image, several in flight.
 
-    An accelerator transforms images of one size together. Its sums may then
-    take another order, so that a symbol is rounded the other way and a file
-    differs from that of `compress`; it decodes all the same.
+    An accelerator transforms images of one size together, with sums in another
+    order. A file may then differ from that of `compress`; it decodes as well.
     """
     pixels = (as_pixels(image, self.max_pixels) for image in images)
     images = [picture.prepared(image, self.max_pixels) for image in pixels]
@@ -237,13 +233,8 @@ class Codec:
     Where an accelerator synthesises pictures of one size together, they may
     differ by 1 of 255 from those of `decompress`.
     """
-
-    def latents(data: bytes) -> np.ndarray:
-      return self.symbols(data).y_hat
-
-    return stacks.synthesise(
-      self.transforms, list(files), latents, self.decompress
-    )
+    files, alone = list(files), self.decompress
+    return stacks.synthesise(self.transforms, files, self.symbols, alone)
 
 
 def load_codec(
@@ -252,9 +243,9 @@ def load_codec(
   """Opens a codec.
 
   Args:
-    path_or_name: an .sclcm file, or a shipped name; None is the default.
+    path_or_name: an .sclcm file, or a name of 'sclc models'; None is the
+      default.
     fast: see `Codec`.
-    **options: of `Codec`: `engine`, `max_pixels`, `rate_weight`, `effort`,
-      `progress`.
+    **options: those of `Codec`.
   """
   return Codec(find_model(path_or_name, fast), fast=fast, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -42,10 +42,10 @@ def analyse(
 def synthesise(
   transforms: Transforms,
   files: list[bytes],
-  latents: Callable[[bytes], np.ndarray],
+  symbols: Callable[[bytes], Any],
   alone: Callable[[bytes], np.ndarray],
 ) -> list[np.ndarray]:
-  """The picture of each file, from `latents` in a stack or from `alone`."""
+  """The picture of each file: from its `symbols` in a stack, or by `alone`."""
   read = [bitstream.unpack(data) for data in files]
 
   def one(index: int, pixels: np.ndarray | None) -> np.ndarray:
@@ -57,7 +57,8 @@ def synthesise(
 
   def stack(indexes: list[int]) -> np.ndarray:
     with thread_pool() as pool:
-      return np.stack([*pool.map(latents, (files[i] for i in indexes))])
+      decoded = pool.map(symbols, (files[i] for i in indexes))
+      return np.stack([each.y_hat for each in decoded])
 
   shapes = [picture.grid(file.height, file.width) for file in read]
   method = transforms.to_picture
