@@ -243,8 +243,7 @@ def load_codec(
   """Opens a codec.
 
   Args:
-    path_or_name: an .sclcm file, or a name of 'sclc models'; None is the
-      default.
+    path_or_name: an .sclcm file, or a name of 'sclc models'; or the default.
     fast: see `Codec`.
     **options: those of `Codec`.
   """

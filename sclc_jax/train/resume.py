@@ -3,7 +3,8 @@
 What may differ leaves the numbers those of an unbroken run of the new config:
 
 - `train.log_every`, `train.checkpoint_every`, `data.cache_mib`,
-  `data.workers`, `train.validate_every` and `data.validation` (whose best state starts anew);
+  `data.workers`, `train.validate_every` and `data.validation` (whose best
+  state starts anew);
 - everything of stages that have not begun.
 
 To float accuracy these too: `train.accumulate`, `train.steps_per_dispatch`, and
