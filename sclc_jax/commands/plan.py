@@ -108,7 +108,8 @@ def _plan(args) -> None:
         changed = with_share(config, share, len(devices))
         return compile_stage(args, changed, stage, devices, chip, pixels)
 
-      largest.append(largest_share(plan, attempt))
+      parts = config.train.accumulate
+      largest.append(largest_share(plan, attempt, parts))
   if args.json:
     streams.tell(report.to_json(plans))
   else:

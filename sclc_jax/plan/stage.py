@@ -162,7 +162,9 @@ def with_share(config: ExperimentConfig, share: int, chips: int) -> Any:
   return dataclasses.replace(config, data=data)
 
 
-def largest_share(first: StagePlan, attempt: Try, tries: int = 3) -> int:
+def largest_share(
+  first: StagePlan, attempt: Try, parts: int = 1, tries: int = 3
+) -> int:
   """The largest share that was compiled and fits; 0 if none.
 
   Memory grows in a line with the batch, nearly: each try is where the line
@@ -171,15 +173,17 @@ def largest_share(first: StagePlan, attempt: Try, tries: int = 3) -> int:
   Args:
     first: a stage as it was planned.
     attempt: compiles the stage with another share.
+    parts: of a device's batch (`train.accumulate`), which it divides over.
     tries: how often.
   """
   best = first.share if first.fits else 0
   last = first
   if first.fits:
-    share = max(first.likely_share, first.share + 1)
+    share = max(first.likely_share, first.share + parts)
   else:
     share = int(first.share * first.limit / first.memory)
   for _ in range(tries):
+    share -= share % parts
     if share <= best:
       break
     new = attempt(share)

@@ -74,6 +74,15 @@ def test_the_largest_batch_is_reached_in_few_compilations(first):
   assert len(tried) <= 3
 
 
+@pytest.mark.parametrize("first", [4, 12, 16, 20])
+def test_the_largest_batch_divides_into_its_parts(first):
+  def attempt(share):
+    assert share % 4 == 0
+    return _of(share)
+
+  assert planning.largest_share(_of(first), attempt, parts=4) == 16
+
+
 def test_where_not_one_example_fits_the_largest_batch_is_none():
   assert planning.largest_share(_of(1, 99), lambda share: _of(share, 99)) == 0
 
