@@ -105,7 +105,8 @@ def training_step(
   from sclc_jax.config import default_config_dict, from_config_dict
   from sclc_jax.train import parallel
   from sclc_jax.train.stages import stages
-  from sclc_jax.train.step import make_dispatch, new_state, pack_state
+  from sclc_jax.train.state import new_state, pack_state
+  from sclc_jax.train.step import make_dispatch
 
   config = default_config_dict()
   config.model.N, config.model.M = args.N, args.M

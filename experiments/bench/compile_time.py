@@ -21,7 +21,8 @@ import numpy as np
 from sclc_jax.runs import experiment
 from sclc_jax.train import parallel
 from sclc_jax.train.stages import stages
-from sclc_jax.train.step import make_dispatch, new_state, pack_state
+from sclc_jax.train.state import new_state, pack_state
+from sclc_jax.train.step import make_dispatch
 
 
 def operations(text: str, pattern: str) -> collections.Counter:

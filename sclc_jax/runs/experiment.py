@@ -254,7 +254,7 @@ def load_checkpoint(
   """
   from sclc_jax.train.checkpoint import open_checkpoint
   from sclc_jax.train.stages import stage_at
-  from sclc_jax.train.step import restore_state, trained_params
+  from sclc_jax.train.state import restore_state, trained_params
 
   checkpoints, step = open_checkpoint(workdir, step, best)
   config = from_dict(checkpoints.meta(step)["config"])

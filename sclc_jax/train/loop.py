@@ -28,16 +28,14 @@ from sclc_jax.train.progress import Bar, say
 from sclc_jax.train.reports import Reports
 from sclc_jax.train.resume import reached
 from sclc_jax.train.stages import Stage, ending, stages
-from sclc_jax.train.step import (
-  Resident,
-  device_share,
-  make_dispatch,
+from sclc_jax.train.state import (
   new_state,
   pack_state,
   restore_state,
   trained_params,
   unpack_state,
 )
+from sclc_jax.train.step import Resident, device_share, make_dispatch
 from sclc_jax.train.stopping import Stop
 from sclc_jax.train.validation import Validation, Validator
 

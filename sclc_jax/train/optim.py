@@ -75,14 +75,13 @@ def hold_at_limits(packs: Packing, params: Any, grads: Any) -> Any:
     params: those that train, packed.
     grads: likewise.
   """
-  return jax.tree.map(
-    lambda value, grad, limit: jnp.where(
-      (value >= limit) | (grad < 0), grad, 0.0
-    ),
-    params,
-    grads,
-    packs.each(_limit),
-  )
+
+  def hold(value, grad, limit):
+    if np.all(limit == -np.inf):
+      return grad
+    return jnp.where((value >= limit) | (grad < 0), grad, 0.0)
+
+  return jax.tree.map(hold, params, grads, packs.each(_limit))
 
 
 def schedule(config: ExperimentConfig, stage: Stage) -> optax.Schedule:

@@ -18,7 +18,7 @@ from sclc_jax.runs.experiment import (
   run,
 )
 from sclc_jax.train.stages import stages
-from sclc_jax.train.step import new_state
+from sclc_jax.train.state import new_state
 
 
 def _config(tiny_model, **changes):

@@ -22,7 +22,7 @@ from sclc_jax.config import (
 from sclc_jax.runs import provenance
 from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.stages import stages
-from sclc_jax.train.step import new_state
+from sclc_jax.train.state import new_state
 
 CONFIG = ExperimentConfig(
   model=ModelConfig(N=4, M=6, init="wavelet"),

@@ -20,13 +20,8 @@ from sclc_jax.train.loop import train
 from sclc_jax.train.optim import optimizer
 from sclc_jax.train.packing import Packing
 from sclc_jax.train.stages import stages
-from sclc_jax.train.step import (
-  call_shapes,
-  make_dispatch,
-  new_state,
-  restore_state,
-  trained_params,
-)
+from sclc_jax.train.state import new_state, restore_state, trained_params
+from sclc_jax.train.step import call_shapes, make_dispatch
 
 _CONFIG = from_dict(
   {

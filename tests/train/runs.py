@@ -13,7 +13,7 @@ from sclc_jax.train.checkpoint import Checkpoints
 from sclc_jax.train.data import make_batches
 from sclc_jax.train.logs import SPEED
 from sclc_jax.train.stages import stages
-from sclc_jax.train.step import restore_state
+from sclc_jax.train.state import restore_state
 
 
 def batches(step: int) -> Iterator[np.ndarray]:

@@ -13,6 +13,7 @@ from sclc_jax.train import optim, step
 from sclc_jax.train.loss import lagrange_weights, rate_distortion
 from sclc_jax.train.optim import split
 from sclc_jax.train.stages import stages
+from sclc_jax.train.state import new_state, pack_state, unpack_state
 
 _LARGE = 450  # elements of a kernel, at this width
 
@@ -54,7 +55,7 @@ def kind(request, monkeypatch):
   monkeypatch.setattr(optim, "LARGE_KERNEL", _LARGE)
   config = _config(request.param.partition(",")[0], **KINDS[request.param])
   stage = stages(config)[0]
-  return config, stage, step.new_state(config, stage, None)
+  return config, stage, new_state(config, stage, None)
 
 
 def _trains(settings, path, leaf) -> bool:
@@ -114,14 +115,14 @@ def test_gradients_are_those_of_the_loss_with_frozen_parts_held_out(kind):
 def test_frozen_parameters_and_their_averages_stay_bit_exact(kind):
   config, stage, state = kind
   update = jax.pmap(step.make_step(config, stage), axis_name="devices")
-  after = step.pack_state(config, stage, state)
+  after = pack_state(config, stage, state)
   after = jax.tree.map(lambda leaf: leaf[None], after)
   one = np.ones(1, np.int32)
   for number, images in zip(range(3), batches(0)):
     images = images[None]
     after, _ = update(after, images, number * one, np.arange(2)[None], 0 * one)
   after = jax.tree.map(lambda leaf: leaf[0], after)
-  after = step.unpack_state(config, stage, after)
+  after = unpack_state(config, stage, after)
   settings = getattr(config.stages, stage.name)
   moved = set()
   for path, old in flatten_dict(state["params"]).items():
@@ -141,7 +142,7 @@ def test_a_stage_that_trains_little_computes_little():
     config = _config("decoder", parts=parts)
     stage = stages(config)[0]
     trained, frozen = split(
-      config, stage, step.new_state(config, stage, None)["params"]
+      config, stage, new_state(config, stage, None)["params"]
     )
     gradient = jax.grad(step.make_loss(config, stage), has_aux=True)
     args = trained, frozen, next(batches(0)), 0, jnp.arange(2)
