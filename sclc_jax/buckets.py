@@ -141,6 +141,24 @@ def write(path: str | os.PathLike, data: bytes) -> None:
     _files().pipe_file(os.fspath(path), data)
 
 
+def exists(path: str | os.PathLike) -> bool:
+  """Whether there is an object of this name, or one below it."""
+  with _as_os_error(path):
+    return _files().exists(os.fspath(path))
+
+
+def is_folder(path: str | os.PathLike) -> bool:
+  """Whether there is an object below this name."""
+  with _as_os_error(path):
+    return _files().isdir(os.fspath(path))
+
+
+def size(path: str | os.PathLike) -> int:
+  """Bytes of an object."""
+  with _as_os_error(path):
+    return _files().info(os.fspath(path))["size"]
+
+
 def find(folder: str | os.PathLike) -> list[str]:
   """Every object below a folder, as gs://..., in order."""
   with _as_os_error(folder):

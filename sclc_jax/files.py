@@ -140,18 +140,17 @@ def matches(pattern: str) -> list[Path]:
 
 def is_folder(path: str | os.PathLike) -> bool:
   """Whether it is one; in a bucket, whether something lies below it."""
-  return to_path(path).is_dir()
+  return buckets.is_folder(path) if is_remote(path) else os.path.isdir(path)
 
 
 def is_there(path: str | os.PathLike) -> bool:
   """Whether there is something of this name, be it a link to nowhere."""
-  return to_path(path).exists() if is_remote(path) else os.path.lexists(path)
+  return buckets.exists(path) if is_remote(path) else os.path.lexists(path)
 
 
 def size(path: str | os.PathLike) -> int:
   """Bytes of a file."""
-  status = to_path(path).stat()
-  return status.length if is_remote(path) else status.st_size
+  return buckets.size(path) if is_remote(path) else os.path.getsize(path)
 
 
 def absolute(path: str | os.PathLike) -> Path:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from sclc_jax.buckets import Path, is_remote
 from sclc_jax.files import is_there, read_whole, write_whole
+from sclc_jax.train.progress import say
 
 _EVERY_S = 30.0
 _SHARE = 0.05  # of the time may go into copying
@@ -48,12 +49,20 @@ class Mirror:
   def push(self) -> None:
     """Copies the files that have changed since they were copied.
 
-    Raises:
-      ValueError: one cannot be written.
+    Where that fails, a line says so, and the next time takes them again: a run
+    does not end by it.
     """
+    start = time.monotonic()
+    try:
+      self._copy()
+    except ValueError as error:
+      say(f"{str(error).rstrip('.')}. It will be tried again.")
+    end = time.monotonic()
+    self._due = end + max(_EVERY_S, (end - start) / _SHARE)
+
+  def _copy(self) -> None:
     if self._target is None:
       return
-    start = time.monotonic()
     for path in sorted(self.folder.rglob("*")):
       status = os.stat(path)
       state = status.st_mtime_ns, status.st_size
@@ -61,8 +70,6 @@ class Mirror:
         name = path.relative_to(self.folder).as_posix()
         write_whole(self._target / name, path.read_bytes())
         self._copied[path] = state
-    end = time.monotonic()
-    self._due = end + max(_EVERY_S, (end - start) / _SHARE)
 
   def push_now_and_then(self) -> None:
     """Copies where that was not done for a while."""
@@ -70,7 +77,19 @@ class Mirror:
       self.push()
 
   def close(self) -> None:
-    """Copies what is left, and removes the folder of this machine."""
-    self.push()
-    if self._target is not None:
-      shutil.rmtree(self.folder, ignore_errors=True)
+    """Copies what is left, and removes the folder of this machine.
+
+    Raises:
+      ValueError: that cannot be copied; it stays where it is.
+    """
+    if self._target is None:
+      return
+    try:
+      self._copy()
+    except ValueError as error:
+      reason = str(error).rpartition(";")[0]
+      raise ValueError(
+        f"{reason}; what is left lies in {self.folder}, copy it to "
+        f"{self._target}."
+      ) from None
+    shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,10 +1,15 @@
 """A run that was stopped, lost a part of its checkpoint, and goes on."""
 
+import os
 import shutil
+import signal
 
 import numpy as np
+import pytest
 from cli_runs import RECIPE, run
 from PIL import Image
+
+from sclc_jax.train.logs import TrainingLog
 
 
 def test_a_run_goes_on_from_the_last_whole_checkpoint(
@@ -38,3 +43,34 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint(
     "resumed from step 1 of 3 (stage base); train.log_every is 2, was 1"
   )
   assert run(*export).code == 0
+
+
+@pytest.mark.parametrize(
+  ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)]
+)
+def test_a_signal_stops_a_run_with_a_line_and_a_code(
+  tmp_path, monkeypatch, photo, number, code
+):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "c.py").write_text(RECIPE)
+  (tmp_path / "photos").mkdir()
+  Image.fromarray(np.ascontiguousarray(photo[:80, :96])).save("photos/a.png")
+  write = TrainingLog.write
+
+  def write_and_signal(log, row):
+    write(log, row)
+    if row["step"] == 1:
+      signal.raise_signal(number)
+
+  monkeypatch.setattr(TrainingLog, "write", write_and_signal)
+  monkeypatch.setattr(os, "write", lambda *unused: 0)  # on the real stderr
+  train = ("train", "--config", "c.py", "--workdir", "w", "--quiet")
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    done = run(*train)
+  finally:
+    signal.signal(signal.SIGINT, before)
+  text = "stopped at step 2 of 3; the same command resumes"
+  assert done.code == code and text in done.out.decode() + done.err
+  done = run(*train)
+  assert (done.code, done.out.decode()) == (0, "finished: step 3, w\n")

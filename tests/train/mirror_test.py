@@ -41,13 +41,19 @@ def test_a_folder_of_this_machine_is_its_own_copy(tmp_path):
   assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
-def test_a_copy_that_fails_is_one_sentence(bucket, monkeypatch):
+def test_a_copy_that_fails_is_told_and_made_later(bucket, monkeypatch, capsys):
   copy = Mirror(buckets.to_path(bucket))
   (copy.folder / "a").write_bytes(b"1")
 
   def fails(path, data):
     raise OSError("quota exceeded")
 
-  monkeypatch.setattr(buckets, "write", fails)
-  with pytest.raises(ValueError, match="cannot write gs://.*quota exceeded"):
+  with monkeypatch.context() as patch:
+    patch.setattr(buckets, "write", fails)
     copy.push()
+    error = capsys.readouterr().err
+    assert "quota exceeded" in error and error.count("\n") == 1
+    with pytest.raises(ValueError, match=f"what is left lies in {copy.folder}"):
+      copy.close()
+  copy.close()
+  assert files.read_whole(f"{bucket}/a") == b"1" and not copy.folder.exists()
