@@ -16,7 +16,7 @@ from sclc_jax.codec.model.shipped import find_file
 from sclc_jax.files import is_folder, is_there, same_file
 
 # What may stand before the path in `data.source`.
-_SOURCE = re.compile(r"folder:|tfds:(?:[^:@]*@)?")
+_SOURCE = re.compile(r"folder:|tfds:(?:[^@]*@)?")
 _WRITTEN = ("output", "out", "csv", "json", "plot", "report", "workdir")
 _READ_WORKDIR = ("export", "workdir")
 _POSITIVE = (lambda value: 0 < value < math.inf), "be positive"

@@ -48,12 +48,12 @@ def describe(
     yield _stage(config, stage)
   last = stages(config)[-1].stop
   if step >= last:
-    yield f"workdir: {workdir}, finished: step {step}"
+    yield f"workdir: {workdir}, finished: step {step:,}"
   elif step:
-    yield f"workdir: {workdir}, resumes from step {step} of {last}"
+    yield f"workdir: {workdir}, resumes from step {step:,} of {last:,}"
     yield from _time_left(config, workdir, last - step)
   else:
-    yield f"workdir: {workdir}, a new run of {last} steps"
+    yield f"workdir: {workdir}, a new run of {last:,} steps"
 
 
 def _model(config: ExperimentConfig) -> str:
@@ -78,8 +78,8 @@ def _count(tree: Any) -> int:
 def _stage(config: ExperimentConfig, stage: Stage) -> str:
   trained = split(config, stage, params_shapes(stage_model(config, stage.name)))
   return (
-    f"stage {stage.name}: {stage.stop - stage.start} steps, to step "
-    f"{stage.stop}; trains {_count(trained[0]):,} parameters"
+    f"stage {stage.name}: {stage.stop - stage.start:,} steps, to step "
+    f"{stage.stop:,}; trains {_count(trained[0]):,} parameters"
   )
 
 

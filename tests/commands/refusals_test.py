@@ -28,8 +28,7 @@ _ARGUMENTS = {
   "compress a.png --target-psnr nan": "--target-psnr",
   "compress a.png --target-ssimulacra2 101": "at most 100, got 101",
   "compress a.png --target-ssimulacra2 nan": "at most 100, got nan",
-  "compress a.png --target-bytes -3": "--target-bytes",
-  "compress a.png --max-bytes inf": "--max-bytes",
+  "compress a.png --target-bytes 0": "--target-bytes must be positive",
   "compress a.png --effort 65": "[0, 64]",
   "compress a.png --threads 0": "--threads",
   "compress a.png --max-pixels 0": "--max-pixels",
@@ -65,7 +64,7 @@ _ARGUMENTS = {
   "train --config c.py --workdir a.sclc/w": "a.sclc",
   "train --config c.py --workdir w --config.data.source=folder:gs://b/x":
     "gs://b/x",
-  "train --config c.py --workdir w --config.data.source=tfds:a@s3://b/x":
+  "train --config c.py --workdir w --config.data.source=tfds:a:1.0.0@s3://b/x":
     "data.source s3://b/x",
   "train --config c.py --workdir w --config.data.source=folder:no": "no",
   "train --config c.py --workdir w --config.model.base=x": "'x'",
