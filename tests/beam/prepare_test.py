@@ -11,9 +11,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from sclc_jax import cli
+from sclc_jax import buckets, cli
 from sclc_jax.beam.prepare import is_gray, is_held_out, key_of
-from sclc_jax.images import load_rgb
+from sclc_jax.files import read_whole, write_whole
+from sclc_jax.images import load_rgb, png_bytes
 from sclc_jax.train.data import make_batches, open_images
 from sclc_jax.train.tfds_images import open_tfds
 
@@ -191,3 +192,29 @@ def test_a_full_disk_ends_in_one_sentence_and_no_set(
 
 def _full_disk(path, *unused, **others):
   raise ValueError(f"cannot write {path}: no space; name another output.")
+
+
+def test_a_set_in_a_bucket_is_that_of_this_machine(bucket, parts, tmp_path):
+  for folder in (tmp_path / "in", f"{bucket}/in"):
+    for i, part in enumerate(parts[:6]):
+      write_whole(f"{folder}/{i}.png", png_bytes(part), make_folder=True)
+    write_whole(f"{folder}/small.png", png_bytes(parts[0][:20]))
+  args = "--min-side", 64, "--shorter-side", 66, "--held-out", 0.3, *_LOCAL
+  remote, local = f"{bucket}/sets/set", tmp_path / "set"
+  assert _run("data", f"{bucket}/in", "-o", remote, *args) == 0
+  assert _run("data", tmp_path / "in", "-o", local, *args) == 0
+  names = {n.removeprefix(remote) for n in buckets.find(remote)}
+  ours = [path for path in local.rglob("*") if path.is_file()]
+  assert names == {f"/{path.relative_to(local).as_posix()}" for path in ours}
+  for path in ours:
+    if path.suffix == ".webp" or path.name == "features.json":
+      data = read_whole(f"{remote}/{path.relative_to(local)}")
+      assert data == path.read_bytes()
+  # The shards have the names of the sources in them.
+  (shard,) = (path.name for path in ours if "array_record" in path.name)
+  (tmp_path / "copy").mkdir()
+  for name in (shard, "features.json", "dataset_info.json"):
+    (tmp_path / "copy" / name).write_bytes(read_whole(f"{remote}/{name}"))
+  both = zip(*(open_tfds(str(tmp_path / n)) for n in ("set", "copy")))
+  assert all((one == other).all() for one, other in both)
+  assert _run("data", f"{bucket}/in", "-o", remote, *args) == 1
