@@ -6,11 +6,21 @@
 
 On several hosts see experiments/launch/.
 
-Cost: one NVIDIA H200 trained 1,800 crops a second this way (batch 16), so that
-eight would take 1.5 hours for these 77 million crops, as many as the paper's.
-Not run at full length: no bpp and PSNR to expect. At small width and equal
-steps it takes 15.0 % less than the paper's schedule from the same start
-(sweeps/pod_against_paper.py).
+Batch: 256 crops on all devices together, 32 a chip on a v5e-8. Learning rate:
+measured at small width, the best one grows by the square root of the batch or
+less (experiments/README.md). At this width 4e-4 at batch 16 trained
+`hyperprior-mse`; that allows 4e-4 to 1.6e-3 at 256, and 1e-3 is taken. For
+another batch B between 16 and 256 take 1e-3 * (B / 256) ** 0.33.
+
+Cost: 77 million crops, as many as the paper's. One NVIDIA H200 trained 1,800 a
+second (batch 16), that is 12 hours. For TPUs `sclc plan --config pod --topology
+v5e:2x4` and `v5e:16x16` tell the least hours.
+
+Not run at full length. Expect what `hyperprior-mse` has on Kodak (0.155 bpp,
+27.84 dB to 1.625 bpp, 39.72 dB) or better: it has the same parts and widths and
+saw 0.9 million crops in its last run, when its loss still fell by 3 % with each
+doubling. At small width and equal steps this recipe takes 15.0 % less than the
+paper's schedule from the same start (sweeps/pod_against_paper.py).
 
 Other bases: `--config.model.base mean_scale --config.model.hyper_input both`
 (or `checkerboard`, `context`). `--fit-selector` needs scales that do not depend
