@@ -144,7 +144,7 @@ def test_any_size_comes_back_at_its_size(codec, shape):
 
 
 def test_q_may_differ_from_position_to_position(codec, photo):
-  analysis, coder = codec.analyse(photo), codec._latents
+  analysis, coder = codec.analyse(photo), codec._encoder._latents
   h, w = analysis.y.shape[:2]
   path = codec.model.control
   whole = path.mask(analysis.importance, 224, analysis.y.shape)

@@ -219,7 +219,9 @@ class LatentCoder:
     Args:
       values: float32 [h, w, M].
       table: [Q, M] to divide them by: QV, or IQV where they are y_hat.
-      rounding: of the quotients, given their table index.
+      rounding: of the quotients, given their table index. Low-pass channels go
+        to the nearest: RDOQ draws them towards their neighbours, whose errors
+        then add up in the picture.
     """
     flat = values.reshape(-1, values.shape[-1])
 
@@ -227,7 +229,8 @@ class LatentCoder:
       centred = flat[part.cells(group)] / table[at][..., part.channels]
       if normal is not None:
         centred -= _as_float(normal)
-      symbols = rounding(centred[chosen], index)
+      rounded = _to_nearest if part.low else rounding
+      symbols = rounded(centred[chosen], index)
       return np.clip(symbols, -_SYMBOL_MAX, _SYMBOL_MAX).astype(np.int32)
 
     return quantize

@@ -128,6 +128,17 @@ def test_what_is_not_selected_keeps_its_mean(predicted, photo):
     assert not y_hat[..., channels].any()  # the first mean is 0, so all are
 
 
+def test_rdoq_leaves_low_pass_channels_at_the_nearest_symbol(predicted, photo):
+  codec = Codec(predicted, rate_weight=0.2)
+  analysis = codec.analyse(photo)
+  actual = codec.symbols(codec.encode(analysis, 3))
+  qv, iqv = predicted.qv[actual.q], predicted.iqv[actual.q]
+  error = np.abs(analysis.y / qv - actual.y_hat / iqv) * actual.mask
+  low = predicted.lowpass.channels
+  assert error[..., low].max() < 0.5 + 1e-3
+  assert error[..., predicted.lowpass.others(len(qv))].max() > 0.55
+
+
 def test_the_rest_of_a_picture_is_coded_as_without_prediction(
   predicted, tiny_model, photo
 ):
