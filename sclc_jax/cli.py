@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
   # Which versions of Python and gRPC Google will support in years to come.
   warnings.filterwarnings("ignore", category=FutureWarning, module="google")
   streams.prepare()
-  args = argparse.Namespace(command="", failures=0, notes=[])
+  args = argparse.Namespace(command="", failures=0, skipped=0, notes=[])
   code, usage, told = 0, None, False
   try:
     _run(args, argv)

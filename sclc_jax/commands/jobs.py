@@ -204,7 +204,6 @@ def _sound(args, sources, targets, derived: bool) -> list[Job]:
     if getattr(args, name, None) is not None:
       read.append(getattr(args, name))
   jobs, claims, inputs = [], {}, _Inputs(read)
-  args.skipped = 0
   present = _Present(args.output)
   for source, target in zip(sources, targets):
     name = "stdin" if source.path is None else str(source.path)
@@ -279,16 +278,19 @@ class _Inputs:
 
 
 class _Present:
-  """Which outputs are there already; of a bucket, by a single request."""
+  """Which outputs are there already.
+
+  One request tells it of all that lie in the folder in a bucket that -o names.
+  """
 
   def __init__(self, output: str | None):
     is_bucket = output is not None and is_remote(output)
-    self._objects = frozenset(find(output)) if is_bucket else frozenset()
+    self._objects = frozenset(find(output)) if is_bucket else None
 
   def __contains__(self, target: Path) -> bool:
-    if is_remote(target):
-      return os.fspath(target) in self._objects
-    return os.path.lexists(target)
+    if self._objects is None:
+      return is_there(target)
+    return os.fspath(target) in self._objects
 
 
 def _check_target(

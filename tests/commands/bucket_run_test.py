@@ -8,7 +8,7 @@ import pytest
 from cli_runs import RECIPE, run
 
 from sclc_jax.buckets import find
-from sclc_jax.files import read_whole, write_whole
+from sclc_jax.files import is_there, read_whole, write_whole
 from sclc_jax.images import png_bytes
 from sclc_jax.train.logs import SPEED
 
@@ -77,6 +77,10 @@ def test_files_in_a_bucket_are_those_of_this_machine(album, bucket, photos):
     assert read_whole(coded + name) == read_whole(f"coded/{name}")
   done = run("compress", f"{photos}/a.png", "-o", coded, *model)
   assert done.code == 1 and "a.sclc exists already" in done.err
+  for code in (0, 1):  # beside the inputs
+    done = run("compress", f"{photos}/a.png", *model)
+    assert done.code == code, done.err
+    assert is_there(f"{photos}/a.sclc")
   done = run("compress", f"{photos}/*.png", "-o", coded, "--force", *model)
   assert done.code == 0, done.err
   done = run("compress", f"{photos}/a.png", "-o", f"{photos}/a.png", *model)
