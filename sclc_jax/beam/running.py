@@ -7,7 +7,9 @@ import logging
 import os
 import pathlib
 import shlex
+import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -41,10 +43,11 @@ def run(
   flags = list(options)
   if runner == LOCAL:
     flags += [f"--direct_num_workers={processes}"]
-  logging.getLogger("apache_beam").setLevel(logging.ERROR)
+  if not sys.flags.dev_mode:
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
   try:
     pipeline = beam.Pipeline(
-      _local(processes) if runner == LOCAL else runner, PipelineOptions(flags)
+      _Local(processes) if runner == LOCAL else runner, PipelineOptions(flags)
     )
   except (ValueError, ImportError) as error:
     raise ValueError(
@@ -53,7 +56,8 @@ def run(
     ) from None
   build(pipeline)
   try:
-    pipeline.run().wait_until_finish()
+    with _interruptible(pipeline.runner):
+      pipeline.run().wait_until_finish()
   except Exception as error:  # whatever a runner raises
     if sys.flags.dev_mode:
       raise
@@ -63,13 +67,54 @@ def run(
     ) from None
 
 
-def _local(processes: int) -> FnApiRunner:
+class _Local(FnApiRunner):
   """Not Beam's DirectRunner, which tries to download another one at first."""
-  if processes == 1:
-    return FnApiRunner()
-  # Errors come back from the processes; what else they print is about Beam.
-  command = f"{shlex.quote(sys.executable)} -m {_WORKER} 2> {os.devnull}"
-  return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
+
+  def __init__(self, processes: int):
+    self._pids = tempfile.NamedTemporaryFile(prefix="sclc-", mode="r")
+    environment = None
+    if processes > 1:
+      # Errors come back from the processes; what else they print is about Beam.
+      environment = SubprocessSDKEnvironment.from_command_string(
+        f"echo $$ >> {shlex.quote(self._pids.name)}; exec "
+        f"{shlex.quote(sys.executable)} -m {_WORKER} 2> {os.devnull}"
+      )
+    super().__init__(environment)
+
+  def end_processes(self) -> None:
+    """Ends them at once; Beam would wait for all that they have to do."""
+    for pid in self._pids.read().split():
+      with contextlib.suppress(ProcessLookupError):
+        os.kill(int(pid), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _interruptible(runner: beam.runners.PipelineRunner) -> Iterator[None]:
+  """Lets Ctrl-C end the local runner's processes."""
+  is_main = threading.current_thread() is threading.main_thread()
+  if not (isinstance(runner, _Local) and is_main):
+    yield
+    return
+
+  interrupted = False
+
+  def interrupt(*unused):
+    nonlocal interrupted
+    interrupted = True
+    threading.excepthook = lambda args: None  # Beam's, of ended processes
+    runner.end_processes()
+    raise KeyboardInterrupt
+
+  before = signal.signal(signal.SIGINT, interrupt), threading.excepthook
+  try:
+    yield
+  except Exception:
+    if interrupted:  # which Beam takes for a failure of what it ran
+      raise KeyboardInterrupt from None
+    raise
+  finally:
+    signal.signal(signal.SIGINT, before[0])
+    threading.excepthook = before[1]
 
 
 def _line(error: Exception) -> str:

@@ -4,7 +4,11 @@ import csv
 import hashlib
 import io
 import json
+import os
 import pathlib
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,7 +26,11 @@ _LOCAL = ("--threads", 1, "--quiet")
 
 
 def _run(*args):
-  return cli.main([str(arg) for arg in args])
+  cpus = os.sched_getaffinity(0)
+  try:
+    return cli.main([str(arg) for arg in args])
+  finally:
+    os.sched_setaffinity(0, cpus)  # --threads has set it
 
 
 def _write(path, image, **options):
@@ -218,3 +226,21 @@ def test_a_set_in_a_bucket_is_that_of_this_machine(bucket, parts, tmp_path):
   both = zip(*(open_tfds(str(tmp_path / n)) for n in ("set", "copy")))
   assert all((one == other).all() for one, other in both)
   assert _run("data", f"{bucket}/in", "-o", remote, *args) == 1
+
+
+def test_ctrl_c_ends_the_processes_and_leaves_nothing_behind(tmp_path):
+  os.mkfifo(tmp_path / "pipe.png")
+  command = (sys.executable, "-m", "sclc_jax", "data", "pipe.png", "-o", "set",
+             "--threads", "2")  # fmt: skip
+  root = pathlib.Path(cli.__file__).parents[1]
+  process = subprocess.Popen(
+    command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(root)},
+    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    start_new_session=True,
+  )  # fmt: skip
+  with (tmp_path / "pipe.png").open("wb"):  # a process has begun to read it
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+  assert (process.returncode, out) == (130, "")
+  assert error == "sclc data: interrupted\n"
+  assert [path.name for path in tmp_path.iterdir()] == ["pipe.png"]
