@@ -26,9 +26,21 @@ def _across_channels(x: jax.Array, matrix: jax.Array) -> jax.Array:
   For a TPU it is a convolution, so that it has the layout of the convolutions
   around it: as a matrix product XLA copies its operands and its result.
   """
-  if platform() == "tpu" and x.ndim == 4:
+  if _is_convolution(x):
     return conv(x, matrix[None, None])
   return x @ matrix
+
+
+def _is_convolution(x: jax.Array) -> bool:
+  return platform() == "tpu" and x.ndim == 4
+
+
+def _product_gradients(x, matrix, ct):
+  """Gradients of both arguments of `_across_channels`."""
+  if _is_convolution(x):
+    return jax.vjp(_across_channels, x, matrix)[1](ct)
+  rows = ct.reshape(-1, ct.shape[-1])  # the other order is slow on CPUs
+  return ct @ matrix.T, x.reshape(rows.shape).T @ rows
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -64,8 +76,7 @@ def _backward(inverse, residuals, ct):
   else:
     factor, slope = root, -0.5 * root * root * root
   d_norm = ct * x * slope
-  _, transpose = jax.vjp(_across_channels, x * x, gamma)
-  d_square, d_gamma = transpose(d_norm)
+  d_square, d_gamma = _product_gradients(x * x, gamma, d_norm)
   rows = d_norm.reshape(-1, d_norm.shape[-1])
   d_beta = jnp.ones(rows.shape[0], rows.dtype) @ rows
   return ct * factor + 2 * x * d_square, d_gamma, d_beta
