@@ -31,12 +31,12 @@ steps() {
 job=$(sbatch --parsable --nodes=2 --ntasks-per-node=1 --cpus-per-task=1 \
   --output=train.txt "$script" smoke "$PWD/train" "$source" \
   --config.stages.base.steps=60)
-for _ in 1 2; do
+for time in 1 2; do
   first=$(steps)
   until (($(steps) > first + 4)); do sleep 0.5; done
   scancel --signal=TERM "$job"
-  until scontrol show job "$job" | grep -q PENDING; do sleep 0.5; done
-  echo "signalled after step $(steps): the job is pending again"
+  until scontrol show job "$job" | grep -q "Restarts=$time"; do sleep 0.5; done
+  echo "signalled after step $(steps): the job is queued again"
 done
 array=$(sbatch --parsable --array=0-1 --nodes=1 --ntasks-per-node=1 \
   --cpus-per-task=1 --gpus-per-node=1 --output=sweep_%a.txt "$script" \
