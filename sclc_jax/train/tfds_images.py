@@ -111,7 +111,8 @@ def write_shard(path: str | pathlib.Path, records: Iterable[Record]) -> Shard:
         feature.bytes_list.value.append(value)
       else:
         feature.int64_list.value.append(value)
-    data = example.SerializeToString()
+    # Otherwise the order of the features is another in each process.
+    data = example.SerializeToString(deterministic=True)
     writer.write(data)
     count, size = count + 1, size + len(data)
   writer.close()
