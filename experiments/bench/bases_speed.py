@@ -85,7 +85,7 @@ def ours(args) -> dict:
     control = RandomMask(**parts, fraction=fraction)
     changed = dataclasses.replace(model, control=control)
     codec, engine = Codec(changed), TimedEngine(get_engine())
-    codec._latents._engine = engine
+    codec._encoder._latents._engine = engine
     data = codec.compress(image, args.quality)
     codec.decompress(data)
     engine.total = 0.0

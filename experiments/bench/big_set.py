@@ -90,8 +90,12 @@ def train(source: str, workdir: pathlib.Path) -> float:
 
 def main() -> None:
   parser = common.argument_parser(__doc__)
-  parser.add_argument("--pictures", type=int, default=1_000_000)
-  parser.add_argument("--in-shard", type=int, default=10_000, metavar="N")
+  parser.add_argument(
+    "--pictures", type=int, default=1_000_000, help="of the set"
+  )
+  parser.add_argument(
+    "--in-shard", type=int, default=10_000, metavar="N", help="its pictures"
+  )
   parser.add_argument("--files", type=int, default=10_000, help="of a folder")
   parser.add_argument("--train", action="store_true", help="time runs as well")
   args = parser.parse_args()

@@ -97,6 +97,8 @@ class Refinement:
     self._latents = latents
     self._passes = passes
     self._tile = transforms.tile
+    # Predicted from each other, these cost more bits where passes move one.
+    self._low = [] if model.lowpass is None else list(model.lowpass.channels)
 
     def apply(method: str, y: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
       shapes = (array.shape for array in inputs)
@@ -147,6 +149,7 @@ class Refinement:
     index, symbols, y_hat = quantise(y, *coded)
     del unselected, unrounded, y  # what a large image cannot spare
     scale = np.broadcast_to(iqv, mask.shape).ravel()[where]
+    kept = np.isin(where % mask.shape[-1], self._low)
     curvature = error.curvature(y_hat).ravel()[where] * scale**2
     for number in range(self._passes):
       along = number / max(1, self._passes - 1)
@@ -159,6 +162,7 @@ class Refinement:
         )
       part = _PART[0] * (_PART[1] / _PART[0]) ** along
       changes[_random(number, changes.size) >= part] = 0
+      changes[kept] = 0
       y_hat.ravel()[where] += changes * scale
       index, symbols, y_hat = nearest(y_hat, *coded)
     return index, symbols, y_hat

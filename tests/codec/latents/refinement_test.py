@@ -50,7 +50,7 @@ def _cost(model, photo, data, quality) -> float:
     ("cpu-medium", 1, 0.003),
     ("cpu-medium", 4.5, 0.01),
     ("cpu-medium", 8, 0.03),
-    (None, 1, 0.003),
+    (None, 1, 0.002),
     (None, 4.5, 0.003),
     (None, 8, 0.03),
   ],
