@@ -98,7 +98,10 @@ def main() -> None:
   parser.add_argument("--images", help="folder of photographs")
   parser.add_argument("--examples", type=int, default=80, help="to measure")
   parser.add_argument("--worker", action="store_true", help="of the last set")
-  parser.add_argument("--step-ms", type=float, nargs="+", default=[5.0, 20.0])
+  parser.add_argument(
+    "--step-ms", type=float, nargs="+", default=[5.0, 20.0],
+    help="of steps of 8 crops a chip",
+  )  # fmt: skip
   args = parser.parse_args()
   files = large_photos()
   sets = {"12 megapixels": files}

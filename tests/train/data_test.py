@@ -292,5 +292,5 @@ def test_worker_processes_name_damaged_photos_too(tmp_path, images, capsys):
 
 def test_worker_processes_refuse_in_one_sentence(tmp_path, images):
   opened = _damaged_folder(tmp_path, images[1:] + images[:1], whole=())
-  with pytest.raises(ValueError, match="^5 images in a row .* another set.$"):
+  with pytest.raises(ValueError, match=r"^5 images in a row .* another set\."):
     next(make_batches(opened, workers=2, **_KW))
