@@ -30,8 +30,11 @@ def folder(tmp_path, monkeypatch, photo):
 
 
 def _contents(folder) -> dict:
+  """Of a folder, but for Python's byte code of the config."""
   return {
-    path: path.is_dir() or path.read_bytes() for path in folder.rglob("*")
+    path: path.is_dir() or path.read_bytes()
+    for path in folder.rglob("*")
+    if "__pycache__" not in path.parts
   }
 
 
