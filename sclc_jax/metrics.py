@@ -15,8 +15,18 @@ def psnr_of_mse(mse: np.ndarray | float) -> np.ndarray:
     return 10 * np.log10(255.0**2 / np.asarray(mse, np.float64))
 
 
-def psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
-  """PSNR in dB of uint8 images of one shape; inf where they are equal."""
+def psnr_db(
+  x: np.ndarray, x_hat: np.ndarray, visible: np.ndarray | None = None
+) -> float:
+  """PSNR in dB of uint8 images of one shape; inf where they are equal.
+
+  Args:
+    x: [H, W, ...].
+    x_hat: likewise.
+    visible: bool [H, W], the pixels that count; all if None.
+  """
+  if visible is not None:
+    x, x_hat = x[visible], x_hat[visible]
   error = np.subtract(x, x_hat, dtype=np.float64)
   return float(psnr_of_mse(np.vdot(error, error) / error.size))
 
@@ -28,7 +38,7 @@ def visible_psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
   visible = x[..., -1] > 0
   if not visible.any():
     return float("inf")
-  return psnr_db(x[visible][:, :-1], x_hat[visible][:, :-1])
+  return psnr_db(x[..., :-1], x_hat[..., :-1], visible)
 
 
 # Our own: scikit-image and dm-pix have SSIM at one scale only, and what has

@@ -109,7 +109,7 @@ def compress_to(
 
   def compare(picture: np.ndarray) -> float:
     if kind == "psnr":
-      return _visible_psnr(analysis, picture)
+      return psnr_db(analysis.image, picture, analysis.visible)
     return _visible_score(analysis, picture, score)
 
   def measure(q: int) -> float:
@@ -151,13 +151,6 @@ def _check_target(kind: str, target: float, shape: tuple[int, ...]) -> None:
       )
   elif not (math.isfinite(target) and target > 0):
     raise ValueError(f"the target {kind} must be positive, got {target}.")
-
-
-def _visible_psnr(analysis: Analysis, picture: np.ndarray) -> float:
-  """PSNR of a picture without alpha, in dB, where it is not hidden."""
-  if analysis.visible is None:
-    return psnr_db(analysis.image, picture)
-  return psnr_db(analysis.image[analysis.visible], picture[analysis.visible])
 
 
 def _visible_score(

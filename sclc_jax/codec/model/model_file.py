@@ -41,6 +41,7 @@ from sclc_jax.codec.model.preview_file import read_preview, write_preview
 from sclc_jax.codec.model.shipped import (
   find_file,
   known_file,
+  shipped_models,
 )
 from sclc_jax.codec.model.tensor_file import (
   checked,
@@ -96,7 +97,7 @@ def _changes(
   """Those of a model's arrays that its parent has otherwise."""
   name = parent.fingerprint.hex()
   shipped = known_file(name)
-  if shipped is None:
+  if shipped is None or shipped[0] not in shipped_models():
     raise ValueError(
       f"parent {name} is not a shipped model, so that nobody could read what "
       "refers to it; 'sclc models' lists those that are."

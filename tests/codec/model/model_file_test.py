@@ -130,6 +130,15 @@ def test_a_parent_that_nobody_has_is_refused(child, wide, tmp_path):
       read_model(tmp_path / "m.sclcm")
 
 
+def test_a_parent_that_the_user_alone_has_is_refused(
+  tiny_model, tmp_path, monkeypatch
+):
+  save_model(tiny_model, tmp_path / "mine.sclcm")
+  monkeypatch.setenv("SCLC_MODELS", str(tmp_path))
+  with pytest.raises(ValueError, match="is not a shipped model"):
+    save_model(tiny_model, tmp_path / "m.sclcm", tiny_model)
+
+
 def test_export_writes_what_differs_from_a_parent(wide, tmp_path, capsys):
   out, other = tmp_path / "m.sclcm", tmp_path / "other.sclcm"
   args = ["export", "-o", str(out), "--parent", "hyperprior-mse", "--model"]
