@@ -58,9 +58,10 @@ def _times(codecs: list[Codec], path, level: int, repeats: int) -> str:
   def ms(call) -> float:
     return 1000 * common.seconds(call, repeats)
 
-  y_hat, size = symbols.y_hat, (file.height, file.width, file.colour)
+  known = symbols.y_hat, symbols.q
+  size = file.height, file.width, file.colour
   parts = [
-    ms(lambda codec=codec: codec.transforms.synthesis(y_hat, *size))
+    ms(lambda codec=codec: codec.transforms.synthesis(*known, *size))
     for codec in codecs
   ]
   whole = [ms(lambda codec=codec: codec.decompress(data)) for codec in codecs]

@@ -73,9 +73,11 @@ def main() -> None:
   codec = Codec(model)
   qv, iqv = model.qv[-1], model.iqv[-1]
 
-  def apply(method, x):
+  top = np.float32(model.config.levels - 1)
+
+  def apply(method, *inputs):
     floats = VariableRate(model.config)
-    return floats.apply({"params": model.params}, x, method=method)
+    return floats.apply({"params": model.params}, *inputs, method=method)
 
   def squared_error(image, x_hat):
     pixels = np.clip((np.asarray(x_hat[0], np.float64) + 1) * 127.5, 0, 255)
@@ -90,9 +92,9 @@ def main() -> None:
     analysis = codec.analyse(image)
     used |= np.any(codec.y_hat(analysis, model.top_quality) != 0, (0, 1))
     coded = codec.reconstruct(analysis, model.top_quality)
-    whole = apply("synthesis", (analysis.y / qv * iqv)[None])
+    whole = apply("synthesis", (analysis.y / qv * iqv)[None], top)
     better = analysis.y + (analysis.y - apply("analysis", whole)[0])
-    better = apply("synthesis", (better / qv * iqv)[None])
+    better = apply("synthesis", (better / qv * iqv)[None], top)
     row = [
       np.mean((coded - image.astype(float)) ** 2),
       squared_error(image, whole),

@@ -60,7 +60,7 @@ class FloatDecoder:
     iqv = self._codec.model.iqv[q]
     y_hat[mask] = y * iqv[np.nonzero(mask)[2]]
     return self._codec.transforms.synthesis(
-      y_hat, analysis.height, analysis.width, analysis.colour
+      y_hat, q, analysis.height, analysis.width, analysis.colour
     )
 
 

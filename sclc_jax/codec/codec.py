@@ -119,8 +119,9 @@ class Codec:
     self, analysis: Analysis, quality: float | np.ndarray = 4.0
   ) -> np.ndarray:
     """The picture that `decompress` will give, without alpha or coding."""
+    q = self._encoder.quality_and_mask(analysis, quality)[0].q
     size = analysis.height, analysis.width, analysis.colour
-    return self.transforms.synthesis(self.y_hat(analysis, quality), *size)
+    return self.transforms.synthesis(self.y_hat(analysis, quality), q, *size)
 
   def compress(
     self,
@@ -174,8 +175,10 @@ class Codec:
     file = bitstream.unpack(data)
     size = file.height, file.width
     part = picture.part_of(region or (0, 0, file.width, file.height), *size)
-    y_hat, alpha = self._decoder.symbols(file).y_hat, sections.read_alpha(file)
-    image = self.transforms.synthesis(y_hat, *size, file.colour, part)
+    symbols, alpha = self._decoder.symbols(file), sections.read_alpha(file)
+    image = self.transforms.synthesis(
+      symbols.y_hat, symbols.q, *size, file.colour, part
+    )
     return picture.with_alpha(image, None if alpha is None else alpha[part])
 
   def preview(self, data: bytes, scale: int = 8) -> np.ndarray:

@@ -48,6 +48,9 @@ class ModelConfig(Checked):
       (`rounding='coded'`).
     density: of y given its scale: `normal` (the paper's), or a `mixture` of
       normals of several scales, whose shape is learned.
+    conditional: the last layer of the synthesis follows the quality: its kernel
+      and bias are lines in the level. Not in the paper. Levels differ in what
+      rounding loses, and one kernel for all is a compromise.
     fast: has a second, shallow synthesis, which shows what the first one does
       in an eighth of the time. The stage `fast` builds it; no file depends on
       it, so a frozen model has it beside (`codec.model.fast_file`).
@@ -69,6 +72,7 @@ class ModelConfig(Checked):
   density: str = "normal"
   mask_threshold: float = 0.5
   rate_weight: float = 0.0
+  conditional: bool = False
   fast: bool = False
 
   section = "model."
@@ -117,6 +121,7 @@ class ModelConfig(Checked):
       "context model": self.has_context,
       "quantizer": self.adaptive,
       "selector": self.selective,
+      "conditional synthesis": self.conditional,
     }
     names = [name for name, is_there in optional.items() if is_there]
     return ["transforms", f"base {self.base}", *names]

@@ -62,7 +62,7 @@ def parts(model: CodecModel) -> list[Part]:
     strides = _STRIDES.get(part)
     stride = strides[int(layer[-1])] if strides else 16
     kmac = math.prod(value.shape) / stride**2 / 1000
-    if leaf in ("kernel", "masked"):
+    if leaf in ("kernel", "kernel_slope", "masked"):
       total[1] += kmac
     elif leaf == "gamma" and "gdn" in layer:
       total[2] += kmac

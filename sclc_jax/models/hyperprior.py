@@ -21,10 +21,13 @@ class Hyperprior(nn.Module):
   N: int
   M: int
   start: str = "xavier"
+  conditional: bool = False
 
   def setup(self):
     self.analysis = Analysis(self.N, self.M, self.start)
-    self.synthesis = Synthesis(self.N, self.M, self.start)
+    self.synthesis = Synthesis(
+      self.N, self.M, self.start, self.conditional
+    )
     self.hyper_analysis = HyperAnalysis(self.N)
     self.hyper_synthesis = HyperSynthesis(
       (self.N, self.N, self.M),

@@ -26,6 +26,7 @@ class MeanScale(nn.Module):
     start: see `config.ModelConfig.init`.
     order: order of the context model, a key of `context.TAPS`; empty for none.
     hyper_input: see `config.ModelConfig.hyper_input`.
+    conditional: see `nn.transforms.Synthesis`.
   """
 
   N: int
@@ -33,10 +34,13 @@ class MeanScale(nn.Module):
   start: str = "xavier"
   order: str = ""
   hyper_input: str = "signed"
+  conditional: bool = False
 
   def setup(self):
     self.analysis = Analysis(self.N, self.M, self.start)
-    self.synthesis = Synthesis(self.N, self.M, self.start)
+    self.synthesis = Synthesis(
+      self.N, self.M, self.start, self.conditional
+    )
     self.hyper_analysis = HyperAnalysis(self.N, self.hyper_input)
     widths = (self.M, 3 * self.M // 2, 2 * self.M)
     if self.order:

@@ -50,9 +50,12 @@ class LevelOutput:
 def build_base(config: ModelConfig) -> nn.Module:
   """The base model that a config names."""
   if not config.predicts_mean:
-    return Hyperprior(config.N, config.M, config.init)
+    return Hyperprior(config.N, config.M, config.init, config.conditional)
   order = config.base if config.has_context else ""
-  return MeanScale(config.N, config.M, config.init, order, config.hyper_input)
+  return MeanScale(
+    config.N, config.M, config.init, order, config.hyper_input,
+    config.conditional,
+  )  # fmt: skip
 
 
 class VariableRate(nn.Module):
@@ -112,12 +115,20 @@ class VariableRate(nn.Module):
     """y to z [B, H/64, W/64, N]."""
     return self.base.hyper_analysis(y)
 
-  def synthesis(self, y_hat: jax.Array) -> jax.Array:
-    """y_hat to x_hat about [-1, 1]; does not clip."""
-    return self.base.synthesis(y_hat)
+  def synthesis(self, y_hat: jax.Array, level: jax.Array) -> jax.Array:
+    """y_hat to x_hat about [-1, 1]; does not clip.
 
-  def fast(self, y_hat: jax.Array) -> jax.Array:
-    """What the shallow synthesis makes of y_hat, likewise."""
+    Args:
+      y_hat: [B, h, w, M].
+      level: that it was coded at, from 0, and between levels; [B, h, w], or
+        what broadcasts to it.
+    """
+    t = 2 / (self.config.levels - 1) * level - 1
+    return self.base.synthesis(y_hat, jnp.broadcast_to(t, y_hat.shape[:3]))
+
+  def fast(self, y_hat: jax.Array, level: jax.Array) -> jax.Array:
+    """What the shallow synthesis makes of y_hat, whatever the level."""
+    del level
     return self.fast_synthesis(y_hat)
 
   def prior(self, z: jax.Array) -> tuple[jax.Array, jax.Array | None]:
@@ -168,9 +179,10 @@ class VariableRate(nn.Module):
     bits_z, shared = self.shared(x, keys)
     out = self.level(shared, level, keys, 0)
     y_hat = out.y_hat.astype(x.dtype)
-    x_hat = self.synthesis(y_hat)  # by which it gets its parameters
+    at = level[:, None, None]
+    x_hat = self.synthesis(y_hat, at)  # by which it gets its parameters
     if self.config.fast:
-      x_hat = self.fast(y_hat)
+      x_hat = self.fast(y_hat, at)
     return x_hat, bits_z, out
 
   def shared(self, x: jax.Array, keys: jax.Array) -> tuple[jax.Array, Shared]:

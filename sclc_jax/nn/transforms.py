@@ -52,6 +52,38 @@ class Conv(nn.Module):
     return add_bias(op(x, kernel.astype(x.dtype)), bias.astype(x.dtype))
 
 
+class ConditionalConv(nn.Module):
+  """`Conv` with resize `up`, whose kernel and bias are lines in a condition.
+
+  They are kernel + t * kernel_slope and bias + t * bias_slope, with t in
+  [-1, 1] at each position.
+
+  Attributes:
+    features: output channels.
+    size: kernel height and width.
+    kernel_init: starts `kernel`, [size, size, I, features]; slopes start at 0.
+  """
+
+  features: int
+  size: int = 5
+  kernel_init: Draw = xavier
+
+  @nn.compact
+  def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
+    """x [B, H, W, I], t [B, 2H, 2W, 1] or what broadcasts to it."""
+    inits = {"kernel": self.kernel_init, "kernel_slope": zeros}
+    shape = (self.size, self.size, x.shape[-1], self.features)
+    kernels = [self.param(k, start(init), shape) for k, init in inits.items()]
+    biases = [
+      self.param(name, start(zeros), (self.features,))
+      for name in ("bias", "bias_slope")
+    ]
+    # One convolution for both: a narrow one costs as much as a wider one.
+    both = conv_up(x, jnp.concatenate(kernels, -1).astype(x.dtype))
+    both = add_bias(both, jnp.concatenate(biases).astype(x.dtype))
+    return both[..., : self.features] + t * both[..., self.features :]
+
+
 def _analysis_kernel(init: str, N: int, M: int, stage: int) -> Draw:
   if init == "xavier":
     return xavier
@@ -97,21 +129,34 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-  """y_hat [B, H/16, W/16, M] to x_hat about [-1, 1], [B, H, W, 3]."""
+  """y_hat [B, H/16, W/16, M] to x_hat about [-1, 1], [B, H, W, 3].
+
+  Attributes:
+    N: width.
+    M: width of y.
+    start: how kernels start, see `config.ModelConfig.init`.
+    conditional: the last layer follows the quality.
+  """
 
   N: int
   M: int
   start: str = "xavier"
+  conditional: bool = False
 
   @nn.compact
-  def __call__(self, y: jax.Array) -> jax.Array:
-    for stage, width in reversed(tuple(enumerate((3, self.N, self.N, self.N)))):
+  def __call__(self, y: jax.Array, t: jax.Array) -> jax.Array:
+    """t: the quality, -1 at the lowest, 1 at the highest; [B, H/16, W/16]."""
+    for stage in (3, 2, 1):
       kernel_init = _synthesis_kernel(self.start, self.N, self.M, stage)
-      y = Conv(width, 5, "up", kernel_init, name=f"conv_{stage}")(y)
-      if stage > 0:
-        gamma = _gamma(self.start, stage - 1)
-        y = GDN(True, gamma, name=f"igdn_{stage - 1}")(y)
-    return y
+      y = Conv(self.N, 5, "up", kernel_init, name=f"conv_{stage}")(y)
+      gamma = _gamma(self.start, stage - 1)
+      y = GDN(True, gamma, name=f"igdn_{stage - 1}")(y)
+    kernel_init = _synthesis_kernel(self.start, self.N, self.M, 0)
+    if not self.conditional:
+      return Conv(3, 5, "up", kernel_init, name="conv_0")(y)
+    t = t.astype(y.dtype)[..., None].repeat(16, 1).repeat(16, 2)
+    last = ConditionalConv(3, 5, kernel_init, name="conv_0")
+    return last(y, t)
 
 
 def _magnitudes_only(rng, shape) -> np.ndarray:

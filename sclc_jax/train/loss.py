@@ -117,7 +117,8 @@ def rate_distortion(
     (frozen, x_255, keys), (level, k) = constants, drawn
     out = apply(params, frozen, shared, level, keys, k, method="level")
     y_hat = out.y_hat.astype(dtype)
-    x_hat = apply(params, frozen, y_hat, method=synthesis)
+    at = level[:, None, None]
+    x_hat = apply(params, frozen, y_hat, at, method=synthesis)
     x_hat = to_pixels(x_hat.astype(jnp.float32))
     lost = jnp.mean((x_hat - x_255) ** 2, axis=(1, 2, 3))  # [B]
     values = {"mse": lost, "selected": out.selected}

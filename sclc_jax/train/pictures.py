@@ -113,7 +113,8 @@ def _view(config: ModelConfig) -> Callable:
 
   def reconstruct(model: VariableRate, x, levels, keys):
     _, shared = model.shared(x, keys)
-    x_hat = model.synthesis(model.level(shared, levels, keys, 0).y_hat)
+    y_hat = model.level(shared, levels, keys, 0).y_hat
+    x_hat = model.synthesis(y_hat, levels[:, None, None])
     if shared.importance is None:
       return x_hat, None
     gamma = model.curves()[levels][:, None, None]

@@ -50,7 +50,7 @@ def test_pictures_are_those_of_the_shallow_synthesis(codec, fast, photo):
   config = dataclasses.replace(fast.model.config, fast=True)
   params = {**fast.model.params, "fast_synthesis": fast.model.fast}
   x = VariableRate(config).apply(
-    {"params": params}, symbols.y_hat[None], method="fast"
+    {"params": params}, symbols.y_hat[None], np.float32(0), method="fast"
   )
   expected = np.clip((np.asarray(x[0]) + 1) * 127.5, 0, 255)
   got = fast.decompress(data)
@@ -62,10 +62,10 @@ def test_pictures_are_those_of_the_shallow_synthesis(codec, fast, photo):
 def test_tiles_and_regions_are_parts_of_the_whole_picture(fast, photo):
   image = np.tile(photo, (5, 3, 1))[:600, :400]
   data = fast.compress(image, 3)
-  y_hat = fast.symbols(data).y_hat
+  symbols = fast.symbols(data)
   model = fast.model
   small = Transforms(model.config, model.params, tile=12, fast=model.fast)
-  tiled = small.synthesis(y_hat, *image.shape[:2], 0)
+  tiled = small.synthesis(symbols.y_hat, symbols.q, *image.shape[:2], 0)
   whole = fast.decompress(data)
   assert np.abs(tiled.astype(int) - whole).max() <= 1
   region = fast.decompress(data, (90, 200, 50, 60))

@@ -4,8 +4,9 @@
 the model of the first, `... BASE` the set of another base model at version 1,
 `... fitted` that of a model with tables of y of its own, `... differences`
 that of a model of version 4 of .sclcm (`packed`: of version 3), `... lowpass`
-that of one with low-pass prediction (version 5), `... xmp` files that keep XMP;
-a set that was released is never written again. The hyperprior's lie in the
+that of one with low-pass prediction (version 5), `... conditional` that of one
+with a conditional synthesis (version 6), `... xmp` files that keep XMP; a set
+that was released is never written again. The hyperprior's lie in the
 version's folder, the others' in folders of their own.
 """
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("compile_as_users_do")
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FILES = sorted(GOLDEN.glob("v*/**/*.sclc"))
 NAMES = [str(p.relative_to(GOLDEN).with_suffix("")) for p in FILES]
-OWN_MODELS = ("fitted", "packed", "differences", "lowpass")
+OWN_MODELS = ("fitted", "packed", "differences", "lowpass", "conditional")
 
 
 def golden_codec(folder: pathlib.Path) -> Codec:
@@ -168,6 +169,28 @@ def _write_lowpass() -> None:
   _write_model("lowpass", with_fingerprint(model))
 
 
+def _write_conditional() -> None:
+  import dataclasses
+
+  from sclc_jax.codec.model.codec_model import with_fingerprint
+
+  rng = np.random.default_rng(0)
+  model = golden_codec(GOLDEN / "v1").model
+  base = dict(model.params["base"])
+  last = dict(base["synthesis"]["conv_0"])
+  for name in ("kernel", "bias"):
+    noise = 0.3 * rng.normal(size=last[name].shape) * last[name].std()
+    slope = (noise + 0.05 * (name == "bias")).astype(np.float16)
+    last[f"{name}_slope"] = slope.astype(np.float32)
+  base["synthesis"] = {**base["synthesis"], "conv_0": last}
+  model = dataclasses.replace(
+    model,
+    config=dataclasses.replace(model.config, conditional=True),
+    params={**model.params, "base": base},
+  )
+  _write_model("conditional", with_fingerprint(model))
+
+
 def _write_model(name: str, model: CodecModel) -> None:
   from sclc_jax.codec.model.model_file import save_model
 
@@ -230,6 +253,8 @@ if __name__ == "__main__":
     _write_present("differences")
   elif sys.argv[1:] == ["lowpass"]:
     _write_lowpass()
+  elif sys.argv[1:] == ["conditional"]:
+    _write_conditional()
   elif sys.argv[1:] == ["xmp"]:
     _write_xmp()
   elif len(sys.argv) > 1:

@@ -149,7 +149,7 @@ def test_synthesis_sees_what_the_decoder_will(base, rounding):
   np.testing.assert_allclose(out.y_hat, y_hat, rtol=1e-4, atol=1e-4)
   x_hat = model.apply(params, x, jnp.array([1]), keys)[0]
   np.testing.assert_allclose(
-    x_hat, call("synthesis", y_hat), rtol=1e-4, atol=1e-4
+    x_hat, call("synthesis", y_hat, np.float32(1)), rtol=1e-4, atol=1e-4
   )
   bits = to_bits(call("y_likelihood", symbols, scale / qv)).sum()
   close = abs(out.bits_y[0] / bits - 1) < 1e-4

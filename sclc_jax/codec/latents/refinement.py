@@ -30,7 +30,7 @@ from sclc_jax.codec.latents.analysis import Analysis
 from sclc_jax.codec.latents.latent_coder import LatentCoder, coded_elements
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.pixels.picture import padded_part
-from sclc_jax.codec.pixels.transforms import Transforms
+from sclc_jax.codec.pixels.transforms import Transforms, levels
 from sclc_jax.codec.tiles import Tile, bands, tiles
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
@@ -100,12 +100,12 @@ class Refinement:
     # Predicted from each other, these cost more bits where passes move one.
     self._low = [] if model.lowpass is None else list(model.lowpass.channels)
 
-    def apply(method: str, y: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
-      shapes = (array.shape for array in inputs)
+    def apply(method: str, *arrays: np.ndarray) -> np.ndarray:
+      shapes = (array.shape for array in arrays)
       return transforms.compile_once(
-        ("refinement", method, y.shape, *shapes),
+        ("refinement", method, *shapes),
         lambda: np.asarray(
-          _apply(model.config, transforms.params, method, y, *inputs)
+          _apply(model.config, transforms.params, method, *arrays)
         ),
       )
 
@@ -128,7 +128,8 @@ class Refinement:
       desc="refinement", unit="tile", file=sys.stderr,
     ) as bar:  # fmt: skip
       lmbdas = self._lmbdas(q)
-      error = _Error(self._apply, analysis, lmbdas, parts, bar.update)
+      level = levels(q, analysis.y.shape[:2])
+      error = _Error(self._apply, analysis, lmbdas, level, parts, bar.update)
       refined = self._refine(error, analysis, mask, q)
       plain = self._latents.quantise(analysis.y, analysis.side, mask, q)
       return min(plain, refined, key=lambda coded: self._cost(error, *coded))
@@ -204,6 +205,7 @@ class _Error:
     apply: `_apply` of the model: (method, *arrays of a tile).
     analysis: of the image.
     lmbdas: Lagrange weight, [] or by position [h, w].
+    level: of `transforms.levels`, [h, w].
     tiles: that cover y, with a margin of `_MARGIN`.
     tick: called after each.
   """
@@ -213,6 +215,7 @@ class _Error:
     apply: Callable,
     analysis: Analysis,
     lmbdas: np.ndarray,
+    level: np.ndarray,
     tiles: list[Tile],
     tick: Callable[[], object],
   ):
@@ -220,6 +223,7 @@ class _Error:
     self._tiles = tiles
     self._tick = tick
     self._analysis = analysis
+    self._level = level
     self._channels = 1 if analysis.image.ndim == 2 else 3
     self._weights = np.broadcast_to(
       np.float32(lmbdas / self._channels), analysis.y.shape[:2]
@@ -282,7 +286,8 @@ class _Error:
     out = np.empty((*y.shape[:2], channels or y.shape[2]), np.float32)
     for number, tile in enumerate(self._tiles):
       pixels = (slice(16 * s.start, 16 * s.stop) for s in tile.source)
-      part = self._run(method, y[tile.source], *inputs(number, *pixels))
+      known = y[tile.source], self._level[tile.source]
+      part = self._run(method, *known, *inputs(number, *pixels))
       out[tile.target] = np.asarray(part)[tile.inner]
       self._tick()
     return out
@@ -294,23 +299,27 @@ def _random(number: int, count: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def _apply(config: ModelConfig, params, method: str, y: jax.Array, *inputs):
+def _apply(config: ModelConfig, params, method: str, y, level, *inputs):
   """What `_Error` runs on a tile: y [h, w, M] to [h, w, M], or [h, w, 1]."""
   model = VariableRate(config)
 
-  def run(method, x):
-    return model.apply({"params": params}, x[None], method=method)[0]
+  def analysis(x):
+    return model.apply({"params": params}, x[None], method="analysis")[0]
+
+  def synthesis(y):
+    inputs = y[None], level[None]
+    return model.apply({"params": params}, *inputs, method="synthesis")[0]
 
   def samples(x_hat, channels):
     return x_hat.mean(-1, keepdims=True) if channels == 1 else x_hat
 
   if method == "return":
-    return run("analysis", run("synthesis", y))
+    return analysis(synthesis(y))
   if method in ("error", "gradient"):
     pixels, weight = inputs
 
     def squares(y):
-      x_hat = jnp.clip(to_pixels(run("synthesis", y)), 0, 255)
+      x_hat = jnp.clip(to_pixels(synthesis(y)), 0, 255)
       error = samples(x_hat, pixels.shape[-1]) - pixels
       return weight[..., None] * error**2
 
@@ -321,7 +330,7 @@ def _apply(config: ModelConfig, params, method: str, y: jax.Array, *inputs):
   weight, signs = inputs
 
   def picture(y):
-    return samples(to_pixels(run("synthesis", y)), signs.shape[-1])
+    return samples(to_pixels(synthesis(y)), signs.shape[-1])
 
   pull = jax.vjp(picture, y)[1]
   root = jnp.sqrt(2 * weight[..., None])

@@ -53,8 +53,8 @@ from sclc_jax.config import ModelConfig, Objective, from_dict
 
 # 1 and 2 were not packed, 2 has tables of y of its own, 4 has tables packed as
 # differences and may leave out what another model has, 5 has low-pass
-# prediction and is written where a model has it.
-VERSION = 5
+# prediction, 6 a conditional synthesis; both are written where a model has it.
+VERSION = 6
 
 
 def save_model(
@@ -74,7 +74,7 @@ def save_model(
     ValueError: the parent is not known, or has what the model lacks.
   """
   about = {
-    "version": 4 if model.lowpass is None else VERSION,
+    "version": _version_of(model),
     "fingerprint": model.fingerprint.hex(),
     "model": stored_config(model.config),
   }
@@ -89,6 +89,13 @@ def save_model(
   write_tensors(path, about, tensors)
   if model.preview is not None:
     write_preview(path, model.fingerprint, model.preview)
+
+
+def _version_of(model: CodecModel) -> int:
+  """The lowest that can hold a model, for the sake of older readers."""
+  if model.config.conditional:
+    return 6
+  return 4 if model.lowpass is None else 5
 
 
 def _changes(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sclc_jax.codec.pixels import picture
-from sclc_jax.codec.pixels.transforms import Transforms
+from sclc_jax.codec.pixels.transforms import Transforms, levels
 from sclc_jax.codec.stream import bitstream, sections
 from sclc_jax.cpus import cpu_count
 
@@ -31,9 +31,9 @@ def analyse(
   def one(index: int, y: np.ndarray | None) -> _T:
     return code(images[index], y)
 
-  def stack(indexes: list[int]) -> np.ndarray:
+  def stack(indexes: list[int]) -> tuple[np.ndarray]:
     pixels = (picture.without_alpha(images[i]) for i in indexes)
-    return np.stack([picture.padded(part) for part in pixels])
+    return (np.stack([picture.padded(part) for part in pixels]),)
 
   shapes = [picture.grid(*image.shape[:2]) for image in images]
   return _in_stacks(transforms, "analysis", shapes, stack, one)
@@ -55,10 +55,12 @@ def synthesise(
     image = picture.cropped(pixels, file.height, file.width, file.colour)
     return picture.with_alpha(image, sections.read_alpha(file))
 
-  def stack(indexes: list[int]) -> np.ndarray:
+  def stack(indexes: list[int]) -> tuple[np.ndarray, np.ndarray]:
     with thread_pool() as pool:
-      decoded = pool.map(symbols, (files[i] for i in indexes))
-      return np.stack([each.y_hat for each in decoded])
+      decoded = [*pool.map(symbols, (files[i] for i in indexes))]
+    y_hat = np.stack([each.y_hat for each in decoded])
+    shape = y_hat.shape[1:3]
+    return y_hat, np.stack([levels(each.q, shape) for each in decoded])
 
   shapes = [picture.grid(file.height, file.width) for file in read]
   method = transforms.to_picture
@@ -69,7 +71,7 @@ def _in_stacks(
   transforms: Transforms,
   method: str,
   shapes: list[tuple[int, int]],
-  stack: Callable[[list[int]], np.ndarray],
+  stack: Callable[[list[int]], tuple[np.ndarray, ...]],
   one: Callable[[int, np.ndarray | None], _T],
 ) -> list[_T]:
   """Runs a transform on stacks of equal grids, and `one` in threads.
@@ -98,7 +100,7 @@ def _in_stacks(
           outputs = [None]
         else:  # the same shape for the last of them: one compilation
           full = part + part[-1:] * (count - len(part))
-          outputs = transforms.run(method, stack(full))
+          outputs = transforms.run(method, *stack(full))
         for index, output in zip(part, outputs):
           futures[index] = pool.submit(one, index, output)
         # No more than two stacks of outputs wait for the threads.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from sclc_jax.codec.exact.control import Z_MAX
+from sclc_jax.codec.exact.control import Q_PER_LEVEL, Z_MAX
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.pixels.picture import (
   crop_into,
@@ -44,10 +44,10 @@ _STACK_POSITIONS = 2**16  # of y in one call on an accelerator: 16 megapixels
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _apply(config, method, params, x):
+def _apply(config, method, params, x, *level):
   if method == "analysis":
     x = from_pixels(x.astype(jnp.float32))
-  out = VariableRate(config).apply({"params": params}, x, method=method)
+  out = VariableRate(config).apply({"params": params}, x, *level, method=method)
   if method in ("synthesis", "fast"):
     out = jnp.round(jnp.clip(to_pixels(out), 0, 255)).astype(jnp.uint8)
   return out
@@ -120,8 +120,8 @@ class Transforms:
     rows, columns = grid(*image.shape[:2])
     y = np.empty((rows, columns, self._config.M), np.float32)
 
-    def read(row: slice, column: slice) -> np.ndarray:
-      return padded_part(image, scaled(row, 16), scaled(column, 16))
+    def read(row: slice, column: slice) -> tuple[np.ndarray]:
+      return (padded_part(image, scaled(row, 16), scaled(column, 16)),)
 
     def write(target: tuple[slice, slice], part: np.ndarray) -> None:
       y[target] = part
@@ -134,8 +134,8 @@ class Transforms:
     rows, columns = y.shape[0] // 4, y.shape[1] // 4
     z = np.empty((rows, columns, self._config.N), np.int32)
 
-    def read(row: slice, column: slice) -> np.ndarray:
-      return y[scaled(row, 4), scaled(column, 4)]
+    def read(row: slice, column: slice) -> tuple[np.ndarray]:
+      return (y[scaled(row, 4), scaled(column, 4)],)
 
     def write(target: tuple[slice, slice], part: np.ndarray) -> None:
       z[target] = np.clip(np.round(part), -Z_MAX, Z_MAX)
@@ -146,6 +146,7 @@ class Transforms:
   def synthesis(
     self,
     y_hat: np.ndarray,
+    q: int | np.ndarray,
     height: int,
     width: int,
     colour: int,
@@ -155,6 +156,7 @@ class Transforms:
 
     Args:
       y_hat: float32 [h, w, M], of the whole picture.
+      q: the quality step, an integer or an integer array [h, w].
       height: of the picture, pixels.
       width: likewise.
       colour: of the file.
@@ -165,13 +167,14 @@ class Transforms:
       uint8 [rows, columns, 3], or [rows, columns] where it is gray.
     """
     part = part or (slice(0, height), slice(0, width))
+    level = levels(q, y_hat.shape[:2])
     image = empty_picture(*map(_length, part), colour)
 
     def wanted(target: tuple[slice, slice]) -> bool:
       return all(map(_length, map(overlap, target, part)))
 
-    def read(row: slice, column: slice) -> np.ndarray:
-      return y_hat[row, column]
+    def read(row: slice, column: slice) -> tuple[np.ndarray, np.ndarray]:
+      return y_hat[row, column], level[row, column]
 
     def write(target: tuple[slice, slice], pixels: np.ndarray) -> None:
       shared = [*map(overlap, target, part)]
@@ -191,19 +194,20 @@ class Transforms:
       return 1
     return max(1, min(count, _STACK_POSITIONS // positions))
 
-  def run(self, method: str, x: np.ndarray) -> np.ndarray:
+  def run(self, method: str, x: np.ndarray, *level: np.ndarray) -> np.ndarray:
     """A transform on a stack, whole.
 
     Args:
       method: `analysis`, `hyper_analysis`, or `to_picture`.
       x: its input: pixels as of `padded`, y, or y_hat; [B, ...].
+      *level: with y_hat alone, its `levels`, [B, h, w].
 
     Returns:
       [B, ...]: y, z before it is rounded, or pixels for `cropped`.
     """
     return self.compile_once(
       (method, x.shape, x.dtype),
-      lambda: np.asarray(_apply(self._config, method, self.params, x)),
+      lambda: np.asarray(_apply(self._config, method, self.params, x, *level)),
     )
 
   def compile_once(self, key: tuple, call: Callable[[], _T]) -> _T:
@@ -221,7 +225,7 @@ class Transforms:
     method: str,
     shape: tuple[int, int],
     scale: int,
-    read: Callable[[slice, slice], np.ndarray],
+    read: Callable[[slice, slice], tuple[np.ndarray, ...]],
     write: Callable[[tuple[slice, slice], np.ndarray], None],
     wanted: Callable[[tuple[slice, slice]], bool] = lambda target: True,
   ) -> None:
@@ -231,7 +235,7 @@ class Transforms:
       method: of the model.
       shape: of the grid.
       scale: rows of output for each of the grid.
-      read: input of a tile, by rows and columns of the grid.
+      read: inputs of a tile, by rows and columns of the grid.
       write: takes the rows and columns of output, and what belongs there.
       wanted: whether anything of these rows and columns is.
     """
@@ -245,8 +249,14 @@ class Transforms:
       parts, desc=method.replace("_", " "), unit="tile", leave=False,
       file=sys.stderr, disable=not self._progress or len(parts) == 1,
     ):  # fmt: skip
-      part = self.run(method, read(*tile.source)[None])[0]
+      inputs = (array[None] for array in read(*tile.source))
+      part = self.run(method, *inputs)[0]
       write(target, part[tuple(scaled(s, scale) for s in tile.inner)])
+
+
+def levels(q: int | np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+  """Quality steps, one or [h, w], as levels from 0: float32 [h, w]."""
+  return np.broadcast_to(np.float32(q) / Q_PER_LEVEL, shape)
 
 
 def _length(part: slice) -> int:

@@ -18,6 +18,7 @@ from sclc_jax.codec.latents.refinement import (
   _Error,
 )
 from sclc_jax.codec.model.model_file import find_model
+from sclc_jax.codec.pixels.transforms import levels
 from sclc_jax.codec.tiles import tiles
 from sclc_jax.config import Objective
 from sclc_jax.metrics import psnr_db
@@ -148,14 +149,17 @@ def _error(codec, photo, tile=64):
   apply = functools.partial(_apply, codec.model.config, codec.transforms.params)
   parts = tiles(*y_hat.shape[:2], tile, _MARGIN)
   weights = np.random.default_rng(0).uniform(0.5, 2, y_hat.shape[:2])
-  error = _Error(apply, analysis, 3 * weights, parts, lambda: None)
+  level = levels(320, y_hat.shape[:2])
+  error = _Error(apply, analysis, 3 * weights, level, parts, lambda: None)
   return error, np.repeat(np.repeat(weights, 16, 0), 16, 1)[..., None], y_hat
 
 
 def _pictures(codec, y_hat):
   """[B, H, W, 3] on the 0..255 scale, not rounded."""
   model, params = VariableRate(codec.model.config), codec.transforms.params
-  x_hat = model.apply({"params": params}, y_hat, method="synthesis")
+  x_hat = model.apply(
+    {"params": params}, y_hat, np.float32(5), method="synthesis"
+  )
   return (np.asarray(x_hat, np.float64) + 1) * 127.5
 
 

@@ -52,7 +52,8 @@ def test_margins_of_tiles_are_exactly_what_an_edge_can_influence(codec, method):
 
   def at_place(x):
     model = VariableRate(config)
-    actual = np.asarray(model.apply(params, x[None], method=method)[0])
+    inputs = [x[None]] if out == 1 else [x[None], np.float32(3)]
+    actual = np.asarray(model.apply(params, *inputs, method=method)[0])
     part = slice(position * out, (position + 1) * out)
     return actual[part, part]
 
