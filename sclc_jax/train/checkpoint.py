@@ -43,8 +43,14 @@ class Checkpoints:
       )
 
   def latest_step(self) -> int | None:
-    """The newest step, None in an empty folder."""
-    return self._manager.latest_step()
+    """The newest step, None in an empty folder.
+
+    All processes of a run call this and get what the first one sees: on shared
+    storage another may see a new file later.
+    """
+    step = self._manager.latest_step()
+    step = parallel.from_first_process(np.int32(-1 if step is None else step))
+    return None if step < 0 else int(step)
 
   def all_steps(self) -> list[int]:
     """Every step that is kept."""
@@ -72,8 +78,11 @@ class Checkpoints:
     return step
 
   def save(self, step: int, state: Any, meta: dict) -> None:
-    """Saves in the background; a step that exists is left as it is."""
-    if step in self._manager.all_steps():
+    """Saves in the background; a step that exists is left as it is.
+
+    All processes of a run call this.
+    """
+    if _is_in_first_process(step in self._manager.all_steps()):
       return
     self._manager.save(
       step,
@@ -121,10 +130,9 @@ class Checkpoints:
       The steps.
     """
     steps = [step for step in self.all_steps() if step > after]
-    if not steps:
+    if not _is_in_first_process(bool(steps)):  # by now all have listed them
       return []
     aside = self.folder.parent / "set_aside" / self.folder.name
-    _wait_for_all()  # until all have listed the steps
     if parallel.is_first_process():
       for step in steps:
         move_folder(self.folder / str(step), aside / str(step))
@@ -190,6 +198,11 @@ class Checkpoints:
       raise
     except (OSError, ValueError):
       return False
+
+
+def _is_in_first_process(condition: bool) -> bool:
+  """What the first process sees of its storage; all processes call this."""
+  return bool(parallel.from_first_process(np.asarray(condition)))
 
 
 def _wait_for_all() -> None:

@@ -109,9 +109,10 @@ def train(
     config, workdir, step, stream, examples, checkpoints, meta, resident,
     validator, pictures, profile, quiet, from_step,
   )  # fmt: skip
+  stopping = False
   try:
     for stage in plan:
-      if step >= last or run.stop.asked:
+      if step >= last or stopping:
         break
       if step > stage.stop:
         continue
@@ -120,7 +121,8 @@ def train(
       else:
         state = new_state(config, stage, params)
       if step < stage.stop:
-        state, step = _run_stage(run, stage, state, step, min(last, stage.stop))
+        until = min(last, stage.stop)
+        state, step, stopping = _run_stage(run, stage, state, step, until)
       params = carried | state["params"]  # what the next stage starts from
   finally:
     run.close()
@@ -220,8 +222,8 @@ def _open_run(
     validation=validation,
     pictures=pictures,
     profile=Profile(
-      profile if profile and first else range(0),
-      log.board_folder if first else "",
+      profile or range(0),
+      log.board_folder if first else None,
       f"{workdir}/tensorboard",
     ),
     bar=bar,
@@ -231,8 +233,12 @@ def _open_run(
 
 def _run_stage(
   run: _Run, stage: Stage, state: dict[str, Any], step: int, until: int
-) -> tuple[dict[str, Any], int]:
-  """Trains from `step` to `until`, or to a stop; returns (state, step)."""
+) -> tuple[dict[str, Any], int, bool]:
+  """Trains from `step` to `until`, or to a stop.
+
+  Returns:
+    The state, the step, and whether the run ends, all as in every process.
+  """
   settings = run.config.train
   grid = settings.steps_per_dispatch
   update = make_dispatch(
@@ -279,5 +285,6 @@ def _run_stage(
         run.save(stage, step, state)
   host = run.save(stage, step, state)
   run.profile.end()  # the next stage compiles first
-  run.stop.asked = run.stop.asked or reports.stopping
-  return host, step
+  # A signal may have come since the last step, and to one process alone.
+  stopping = reports.stopping or parallel.any_process(run.stop.asked)
+  return host, step, stopping

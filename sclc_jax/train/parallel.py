@@ -127,6 +127,13 @@ def from_first_process(tree: Any) -> Any:
   return tree
 
 
+def any_process(flag: bool) -> bool:
+  """Whether one of the processes has it set; all processes call this."""
+  if jax.process_count() > 1:
+    return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+  return flag
+
+
 def unreplicate(tree: Any) -> Any:
   """The first local device's copy, on the host."""
   return jax.tree.map(

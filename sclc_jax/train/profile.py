@@ -25,14 +25,21 @@ def check(steps: range | None, begin: int, last: int) -> None:
 
 
 class Profile:
-  """Traces the calls that lie in a range of steps, but no compilation."""
+  """Traces the calls that lie in a range of steps, but no compilation.
 
-  def __init__(self, steps: range, folder: str | os.PathLike, shown: str):
+  One process traces. The others go through the same methods, so that all wait
+  for their devices after the same calls, and learn of a stop at the same step.
+  """
+
+  def __init__(
+    self, steps: range, folder: str | os.PathLike | None, shown: str
+  ):
     """Nothing is traced yet.
 
     Args:
       steps: counted over all stages; none if empty.
       folder: of TensorBoard's files; the trace goes to plugins/profile in it.
+        None where another process traces.
       shown: what to call the folder.
     """
     self._steps, self._folder, self._shown = steps, folder, shown
@@ -43,7 +50,8 @@ class Profile:
     """Begins, where the call that starts at a step is to be traced."""
     if self._first is None and step in self._steps and not compiles:
       self._first = step
-      jax.profiler.start_trace(str(self._folder))
+      if self._folder is not None:
+        jax.profiler.start_trace(str(self._folder))
 
   def is_over(self, step: int) -> bool:
     """Whether the call that ends at a step is the last one to be traced."""
@@ -54,7 +62,8 @@ class Profile:
     """Writes the trace, where there is one; all calls have ended."""
     if self._first is None:
       return
-    jax.profiler.stop_trace()
+    if self._folder is not None:
+      jax.profiler.stop_trace()
     say(
       f"steps {self._first} to {self._last} are traced in {self._shown}/"
       "plugins/profile; TensorBoard shows that under Profile"

@@ -33,6 +33,23 @@ def get_config():
   return config
 """
 
+# A run of which the first process alone gets SIGTERM, just as a stage ends.
+STOPPED_BETWEEN_STAGES = """
+import itertools, signal, sys, types
+import numpy as np
+from sclc_jax.runs.experiment import load_config
+from sclc_jax.train import parallel
+from sclc_jax.train.loop import train
+parallel.initialize(sys.argv[1], 2, int(sys.argv[2]))
+stages = ["--config.stages.base.steps=1", "--config.stages.selective.steps=1"]
+config = load_config("c.py", [*stages, "--config.data.batch_size=2"])
+pictures = types.SimpleNamespace(
+  views=lambda *_: signal.raise_signal(signal.SIGTERM)
+)
+crops = itertools.repeat(np.zeros((1, 64, 64, 3), np.uint8))
+print(train(config, "between", lambda _: crops, pictures=pictures, quiet=True))
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
@@ -46,17 +63,23 @@ def folder(tmp_path_factory) -> pathlib.Path:
 
 
 def _start(folder, workdir, devices, *args, **env) -> subprocess.Popen:
+  command = ["-m", "sclc_jax.cli", "train", "--config", "c.py"]
+  command += ["--workdir", workdir, "--quiet", *map(str, args)]
+  return _python(folder, command, devices, **env)
+
+
+def _python(folder, args, devices, **env) -> subprocess.Popen:
   env = os.environ | env
   env |= {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
   # Only process 0 fills JAX's compilation cache; if it alone then finds
   # programs there, it waits for the others, and Gloo gives up after 30 s.
   env["JAX_ENABLE_COMPILATION_CACHE"] = "false"
   env["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-  command = [sys.executable, "-m", "sclc_jax.cli", "train", "--config", "c.py"]
-  command += ["--workdir", workdir, "--quiet", *map(str, args)]
   return subprocess.Popen(
-    command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True
-  )
+    [sys.executable, *args],
+    cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    text=True,
+  )  # fmt: skip
 
 
 def _finish(*processes: subprocess.Popen) -> None:
@@ -79,10 +102,14 @@ def _free_port(first: int = 0) -> int:
     return free.getsockname()[1]
 
 
+def _address() -> str:
+  """Of a process 0 to be."""
+  return f"localhost:{_free_port()}"
+
+
 def _start_by_flags(folder, workdir, *args) -> list[subprocess.Popen]:
   """Two processes of two devices, told of each other by hand."""
-  address = f"localhost:{_free_port()}"
-  cluster = ("--coordinator", address, "--processes", 2, "--process")
+  cluster = ("--coordinator", _address(), "--processes", 2, "--process")
   return [_start(folder, workdir, 2, *args, *cluster, i) for i in range(2)]
 
 
@@ -177,6 +204,20 @@ def test_two_processes_of_which_one_is_killed_resume_exactly(
   state = _state(folder, "killed")
   jax.tree.map(np.testing.assert_array_equal, state, two_processes)
   assert logged(folder / "two") == logged(folder / "killed")
+
+
+def test_processes_end_together_where_one_is_stopped_between_stages(folder):
+  address = _address()
+  processes = [
+    _python(folder, ["-c", STOPPED_BETWEEN_STAGES, address, str(i)], 1)
+    for i in range(2)
+  ]
+  try:
+    results = [process.communicate(timeout=120) for process in processes]
+  finally:
+    for process in processes:
+      process.kill()
+  assert [steps for steps, _ in results] == ["1\n", "1\n"], results
 
 
 def test_a_slurm_job_of_one_task_joins_and_goes_on(folder, one_device):

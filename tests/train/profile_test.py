@@ -43,6 +43,21 @@ def test_the_calls_within_a_range_are_traced(
   )
 
 
+def test_a_process_that_does_not_trace_waits_after_the_same_calls(
+  traces, capsys
+):
+  steps = range(3, 6)
+  one, other = Profile(steps, "here", "W"), Profile(steps, None, "W")
+  for step in range(10):
+    for profile in (one, other):
+      profile.before(step, step == 0)
+    assert one.is_over(step + 1) == other.is_over(step + 1) == (step == 5)
+    if one.is_over(step + 1):
+      one.end()
+      other.end()
+  assert traces == ["here", "stop"]
+
+
 def test_a_range_of_which_nothing_was_traced_is_told(traces, capsys):
   _run(Profile(range(2, 4), "here", "W"), range(6), compiles=(2, 3))
   assert not traces
