@@ -84,7 +84,7 @@ def test_files_of_a_model_in_the_own_folder_decode_by_themselves(
   assert run("compress", "b.png", "--model", "mine").code == 0
   (album / "models" / "broken.sclcm").unlink()
   lines = run("models").out.decode().splitlines()
-  assert lines[0].startswith("hyperprior-mse-lowpass (default): ")
+  assert lines[0].startswith("hyperprior-mse-conditional (default): ")
   assert lines[-1].startswith("mine: your own; ")
 
 

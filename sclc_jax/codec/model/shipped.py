@@ -19,7 +19,7 @@ from sclc_jax.buckets import Path, is_remote, to_path
 from sclc_jax.config import ModelConfig, from_dict
 from sclc_jax.files import is_there, read_whole
 
-DEFAULT_MODEL = "hyperprior-mse-lowpass"
+DEFAULT_MODEL = "hyperprior-mse-conditional"
 _FAST_SUFFIX = ".fast.sclcm"
 
 
