@@ -36,9 +36,9 @@ EXACT = ("z", "mask", "index", "y")
 class BfloatTransforms(Transforms):
   """Analyses in bfloat16; its files must decode like any other."""
 
-  def run(self, method, x):
+  def run(self, method, x, *level):
     if method != "analysis":
-      return super().run(method, x)
+      return super().run(method, x, *level)
     x = jnp.asarray(x, jnp.bfloat16) / 127.5 - 1
     model = VariableRate(self._config)
     y = model.apply({"params": self.params}, x, method="analysis")

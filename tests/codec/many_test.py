@@ -48,9 +48,9 @@ def test_files_are_decoded_stack_by_stack(tiny_model, images, monkeypatch):
     done.append(1)
     return symbols(file)
 
-  def synthesise(method, x):
+  def synthesise(*inputs):
     seen.append(len(done))
-    return run(method, x)
+    return run(*inputs)
 
   monkeypatch.setattr(stacks._decoder, "symbols", decode)
   monkeypatch.setattr(stacks.transforms, "run", synthesise)
