@@ -217,7 +217,9 @@ def test_processes_end_together_where_one_is_stopped_between_stages(folder):
   finally:
     for process in processes:
       process.kill()
-  assert [steps for steps, _ in results] == ["1\n", "1\n"], results
+  # Newer JAX says on stdout that they are connected.
+  ends = [printed.splitlines()[-1:] for printed, _ in results]
+  assert ends == [["1"], ["1"]], results
 
 
 def test_a_slurm_job_of_one_task_joins_and_goes_on(folder, one_device):
