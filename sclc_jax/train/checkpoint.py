@@ -36,7 +36,15 @@ class Checkpoints:
     self.folder = absolute(folder)
     self.folder.mkdir(parents=True, exist_ok=True)
     self._whole: set[int] = set()  # steps that have been read once
-    options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep, create=True)
+    options = ocp.CheckpointManagerOptions(
+      max_to_keep=max_to_keep,
+      create=True,
+      # Processes wait for each other under names of theirs: a run may save one
+      # step to two folders at once.
+      multiprocessing_options=ocp.options.MultiprocessingOptions(
+        barrier_sync_key_prefix=self.folder.name
+      ),
+    )
     with _without_warnings():
       self._manager = ocp.CheckpointManager(
         self.folder, options=options, item_names=("state", "meta")
