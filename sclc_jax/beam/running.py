@@ -101,11 +101,12 @@ def _interruptible(runner: beam.runners.PipelineRunner) -> Iterator[None]:
   def interrupt(*unused):
     nonlocal interrupted
     interrupted = True
-    threading.excepthook = lambda args: None  # Beam's, of ended processes
+    # Beam's threads tell of the ended processes, some of them later than here.
+    threading.excepthook = lambda args: None
     runner.end_processes()
     raise KeyboardInterrupt
 
-  before = signal.signal(signal.SIGINT, interrupt), threading.excepthook
+  before = signal.signal(signal.SIGINT, interrupt)
   try:
     yield
   except Exception:
@@ -113,8 +114,7 @@ def _interruptible(runner: beam.runners.PipelineRunner) -> Iterator[None]:
       raise KeyboardInterrupt from None
     raise
   finally:
-    signal.signal(signal.SIGINT, before[0])
-    threading.excepthook = before[1]
+    signal.signal(signal.SIGINT, before)
 
 
 def _line(error: Exception) -> str:
