@@ -16,10 +16,12 @@ from sclc_jax.commands import (
   demo,
   describe,
   evaluate,
+  export,
   inspect,
   models,
   plan,
   streams,
+  sweep,
   train,
 )
 from sclc_jax.commands.common import (
@@ -196,7 +198,8 @@ def _parser() -> argparse.ArgumentParser:
     return sub
 
   for module in (
-    demo, coding, describe, inspect, evaluate, data, train, plan, models,
+    demo, coding, describe, inspect, evaluate, data, train, export, sweep, plan,
+    models,
   ):  # fmt: skip
     module.register(add)
   parse = parser.parse_known_args

@@ -15,7 +15,7 @@ from common import argument_parser, print_encoders
 
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model.model_file import find_model
-from sclc_jax.commands.train import photos_to_fit
+from sclc_jax.commands.export import photos_to_fit
 from sclc_jax.export.freeze import with_selector
 from sclc_jax.export.selector_fit import fit_selector
 from sclc_jax.images import find_images

@@ -7,7 +7,7 @@ import socket
 import numpy as np
 import pytest
 
-from sclc_jax.commands import train
+from sclc_jax.commands import export
 from sclc_jax.images import load_image
 
 
@@ -114,7 +114,7 @@ def test_a_fit_leaves_out_and_reports_damaged_photos(album, capsys):
 
   args = argparse.Namespace(command="export", quiet=True, failures=0)
   (album / "cut.png").write_bytes((album / "a.png").read_bytes()[:2000])
-  photos = list(train.photos_to_fit(args, "--fit-tables", "."))
+  photos = list(export.photos_to_fit(args, "--fit-tables", "."))
   assert len(photos) == 2 and args.failures == 1
   np.testing.assert_array_equal(photos[0], load_image("a.png"))
   error = capsys.readouterr().err
@@ -122,4 +122,4 @@ def test_a_fit_leaves_out_and_reports_damaged_photos(album, capsys):
   for name in ("a.png", "b.png"):
     os.remove(name)
   with pytest.raises(ValueError, match="no image that can be read"):
-    list(train.photos_to_fit(args, "--fit-tables", "."))
+    list(export.photos_to_fit(args, "--fit-tables", "."))
