@@ -119,7 +119,7 @@ class Codec:
     self, analysis: Analysis, quality: float | np.ndarray = 4.0
   ) -> np.ndarray:
     """The picture that `decompress` will give, without alpha or coding."""
-    q = self._encoder.quality_and_mask(analysis, quality)[0].q
+    q = self._encoder.quality(analysis, quality).q
     size = analysis.height, analysis.width, analysis.colour
     return self.transforms.synthesis(self.y_hat(analysis, quality), q, *size)
 

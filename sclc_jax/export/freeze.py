@@ -57,7 +57,7 @@ def freeze(
   model = _frozen(dataclasses.replace(config, fast=False), params, objective)
   if fast is None:
     return model
-  fast = _as_stored(fast, _FAST_KERNEL_UNIT)
+  fast = as_stored(fast, _FAST_KERNEL_UNIT)
   return dataclasses.replace(model, fast=fast)
 
 
@@ -80,7 +80,7 @@ def with_fast_of(model: CodecModel, params: dict[str, Any]) -> CodecModel:
     ours, trained = model.params, params
     for key in part:
       ours, trained = ours.get(key, {}), trained.get(key, {})
-    old, new = flatten(ours, ""), flatten(_as_stored(trained), "")
+    old, new = flatten(ours, ""), flatten(as_stored(trained), "")
     if old.keys() != new.keys() or not all(
       np.array_equal(old[key], new[key]) for key in old
     ):
@@ -89,11 +89,11 @@ def with_fast_of(model: CodecModel, params: dict[str, Any]) -> CodecModel:
         "so that its fast decoder knows other latents; give init_from that "
         "model."
       )
-  fast = _as_stored(params["fast_synthesis"], _FAST_KERNEL_UNIT)
+  fast = as_stored(params["fast_synthesis"], _FAST_KERNEL_UNIT)
   return dataclasses.replace(model, fast=fast)
 
 
-def _as_stored(
+def as_stored(
   params: dict[str, Any], share: float = _KERNEL_UNIT
 ) -> dict[str, Any]:
   """Parameters as a file keeps them, in float32.
@@ -123,7 +123,7 @@ def _frozen(
 ) -> CodecModel:
   from sclc_jax.models.variable_rate import VariableRate
 
-  params = _as_stored(params)
+  params = as_stored(params)
   tables = VariableRate(config).apply(
     {"params": params}, method="quantizer_tables"
   )

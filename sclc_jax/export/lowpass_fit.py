@@ -19,6 +19,7 @@ from sclc_jax.codec.exact import lowpass
 from sclc_jax.codec.exact.control import Q_PER_LEVEL, SCALE_BITS
 from sclc_jax.codec.exact.lowpass import WEIGHT_MAX, LowPass
 from sclc_jax.codec.model.codec_model import CodecModel, with_fingerprint
+from sclc_jax.codec.pixels.picture import middle
 
 _SIDE = 512  # pixels taken from the middle of each photograph
 _PREDICTABLE = 0.5  # share of the squares that four neighbours explain
@@ -55,8 +56,7 @@ def fit_lowpass(
   codec = Codec(model)
   latents = []
   for image in images:
-    top, left = (max(0, side - _SIDE) // 2 for side in image.shape[:2])
-    analysis = codec.analyse(image[top : top + _SIDE, left : left + _SIDE])
+    analysis = codec.analyse(middle(image, _SIDE))
     latents.append((analysis.y, analysis.side * 2.0**-SCALE_BITS))
   channels = _predictable(model, latents)
   if not channels.size:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model.codec_model import CodecModel
-from sclc_jax.codec.pixels.picture import padded
+from sclc_jax.codec.pixels.picture import middle, padded
 from sclc_jax.codec.pixels.preview import REACH, SIDE, features
 
 _CROP = 384  # pixels taken from the middle of each photograph
@@ -33,8 +33,7 @@ def fit_preview(model: CodecModel, images: Iterable[np.ndarray]) -> CodecModel:
   run = jax.jit(features)
   moments = products = 0.0
   for number, image in enumerate(images):
-    top, left = (max(0, side - _CROP) // 2 for side in image.shape[:2])
-    image = image[top:, left:][:_CROP, :_CROP]
+    image = middle(image, _CROP)
     level = min(_LEVELS[number % len(_LEVELS)], model.top_quality)
     y_hat = codec.y_hat(codec.analyse(image), level)
     read = _neighbourhoods(np.asarray(run(params, y_hat[None]))[0])

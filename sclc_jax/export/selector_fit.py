@@ -23,6 +23,7 @@ from sclc_jax.codec.exact.control import (
   SCALE_BITS,
 )
 from sclc_jax.codec.model.codec_model import CodecModel
+from sclc_jax.codec.pixels.picture import middle
 from sclc_jax.export.density import y_mixture
 from sclc_jax.export.freeze import with_selector
 
@@ -106,8 +107,7 @@ def _observed(
   codec = Codec(model)
   features, scales = [], []
   for image in images:
-    top, left = (max(0, side - _SIDE) // 2 for side in image.shape[:2])
-    analysis = codec.analyse(image[top : top + _SIDE, left : left + _SIDE])
+    analysis = codec.analyse(middle(image, _SIDE))
     side = analysis.side[..., -model.config.M :]  # scales follow means
     read = model.control.features(analysis.z)
     features.append(read.reshape(-1, read.shape[-1]) * 2.0**-ACTIVATION_BITS)

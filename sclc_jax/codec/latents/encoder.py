@@ -84,13 +84,19 @@ class Encoder:
       y, z, z_data, side, importance, extra, pixels, visible,
     )  # fmt: skip
 
+  def quality(
+    self, analysis: Analysis, quality: float | np.ndarray
+  ) -> Quality:
+    """The quality of a file."""
+    return read_quality(
+      quality, self._model.top_quality, analysis.height, analysis.width
+    )
+
   def quality_and_mask(
     self, analysis: Analysis, quality: float | np.ndarray
   ) -> tuple[Quality, np.ndarray]:
     """The quality of a file, and the elements that it codes, bool [h, w, M]."""
-    steps = read_quality(
-      quality, self._model.top_quality, analysis.height, analysis.width
-    )
+    steps = self.quality(analysis, quality)
     control = self._model.control
     return steps, control.mask(analysis.importance, steps.q, analysis.y.shape)
 

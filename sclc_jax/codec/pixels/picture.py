@@ -56,6 +56,12 @@ def with_alpha(image: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
   return image if alpha is None else np.dstack([image, alpha])
 
 
+def middle(image: np.ndarray, side: int) -> np.ndarray:
+  """The middle of an image, of at most so many pixels a side."""
+  top, left = (max(0, size - side) // 2 for size in image.shape[:2])
+  return image[top : top + side, left : left + side]
+
+
 def grid(height: int, width: int) -> tuple[int, int]:
   """Rows and columns of y for a picture of so many pixels."""
   return -(-height // STRIDE) * 4, -(-width // STRIDE) * 4
