@@ -18,10 +18,9 @@ import numpy as np
 import scipy.linalg
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.exact.control import Q_PER_LEVEL
 from sclc_jax.codec.model.codec_model import CodecModel, with_fingerprint
-from sclc_jax.codec.pixels.picture import padded
-from sclc_jax.codec.pixels.transforms import levels
+from sclc_jax.codec.pixels.picture import middle, padded
+from sclc_jax.export.freeze import as_stored
 from sclc_jax.models.variable_rate import VariableRate
 from sclc_jax.nn.pixels import to_pixels
 
@@ -52,8 +51,7 @@ def fit_synthesis(
   codec = Codec(model)
   sums: dict[int, list] = {}
   for number, image in enumerate(images):
-    top, left = (max(0, side - _SIDE) // 2 for side in image.shape[:2])
-    image = image[top : top + _SIDE, left : left + _SIDE]
+    image = middle(image, _SIDE)
     if min(image.shape[:2]) < 4 * _EDGE + 64:
       continue
     analysis = codec.analyse(image)
@@ -78,7 +76,7 @@ def _moments(codec: Codec, analysis, pixels: np.ndarray, level: int, seed: int):
     with what is lacking [9 N + 1, 12], and of its squares [].
   """
   y_hat = codec.y_hat(analysis, 1 + level)[None]
-  at = levels(Q_PER_LEVEL * level, y_hat.shape[1:3])[None]
+  at = np.float32(level)
   start = tuple(np.random.default_rng(seed).integers(0, _EVERY, 2))
   config, params = codec.model.config, codec.transforms.params
   return _products(config, params, y_hat, at, pixels, np.int32(start))
@@ -174,13 +172,9 @@ def _ridge(parts: list[tuple]) -> np.ndarray:
 
 
 def _with_last_layer(model: CodecModel, added: dict[str, Any]) -> CodecModel:
-  last = {
-    name: (
-      model.params["base"]["synthesis"]["conv_0"].get(name, 0.0) + value
-    ).astype(np.float16).astype(np.float32)
-    for name, value in added.items()
-  }  # fmt: skip
   base = dict(model.params["base"])
+  before = base["synthesis"]["conv_0"]
+  last = as_stored({k: before.get(k, 0.0) + v for k, v in added.items()})
   base["synthesis"] = {**base["synthesis"], "conv_0": last}
   config = dataclasses.replace(model.config, conditional=True)
   params = {**model.params, "base": base}

@@ -120,11 +120,11 @@ class VariableRate(nn.Module):
 
     Args:
       y_hat: [B, h, w, M].
-      level: that it was coded at, from 0, and between levels; [B, h, w], or
-        what broadcasts to it.
+      level: that it was coded at, from 0, and between levels; one number, or
+        what broadcasts to [B, h, w].
     """
-    t = 2 / (self.config.levels - 1) * level - 1
-    return self.base.synthesis(y_hat, jnp.broadcast_to(t, y_hat.shape[:3]))
+    t = 2 / (self.config.levels - 1) * jnp.asarray(level) - 1
+    return self.base.synthesis(y_hat, t)
 
   def fast(self, y_hat: jax.Array, level: jax.Array) -> jax.Array:
     """What the shallow synthesis makes of y_hat, whatever the level."""

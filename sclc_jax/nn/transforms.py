@@ -60,27 +60,30 @@ class ConditionalConv(nn.Module):
 
   Attributes:
     features: output channels.
-    size: kernel height and width.
-    kernel_init: starts `kernel`, [size, size, I, features]; slopes start at 0.
+    kernel_init: starts `kernel`, [5, 5, I, features]; slopes start at 0.
   """
 
   features: int
-  size: int = 5
   kernel_init: Draw = xavier
 
   @nn.compact
   def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
-    """x [B, H, W, I], t [B, 2H, 2W, 1] or what broadcasts to it."""
+    """x [B, H, W, I]; t [B, 2H, 2W, 1], or one number."""
     inits = {"kernel": self.kernel_init, "kernel_slope": zeros}
-    shape = (self.size, self.size, x.shape[-1], self.features)
+    shape = (5, 5, x.shape[-1], self.features)
     kernels = [self.param(k, start(init), shape) for k, init in inits.items()]
     biases = [
       self.param(name, start(zeros), (self.features,))
       for name in ("bias", "bias_slope")
     ]
-    # One convolution for both: a narrow one costs as much as a wider one.
+    if t.size == 1:  # the same kernel everywhere
+      (kernel, slope), (bias, bias_slope), t = kernels, biases, t.reshape(())
+      x = conv_up(x, (kernel + t * slope).astype(x.dtype))
+      return add_bias(x, (bias + t * bias_slope).astype(x.dtype))
+    # One convolution for both: two narrow ones cost more than a wider one.
     both = conv_up(x, jnp.concatenate(kernels, -1).astype(x.dtype))
     both = add_bias(both, jnp.concatenate(biases).astype(x.dtype))
+    t = t.astype(x.dtype)
     return both[..., : self.features] + t * both[..., self.features :]
 
 
@@ -145,7 +148,13 @@ class Synthesis(nn.Module):
 
   @nn.compact
   def __call__(self, y: jax.Array, t: jax.Array) -> jax.Array:
-    """t: the quality, -1 at the lowest, 1 at the highest; [B, H/16, W/16]."""
+    """t: the quality, -1 at the lowest, 1 at the highest.
+
+    One number, or what broadcasts to [B, H/16, W/16].
+    """
+    if t.size > 1:
+      t = jnp.broadcast_to(t, y.shape[:3])[..., None]
+      t = t.repeat(16, 1).repeat(16, 2)
     for stage in (3, 2, 1):
       kernel_init = _synthesis_kernel(self.start, self.N, self.M, stage)
       y = Conv(self.N, 5, "up", kernel_init, name=f"conv_{stage}")(y)
@@ -154,9 +163,7 @@ class Synthesis(nn.Module):
     kernel_init = _synthesis_kernel(self.start, self.N, self.M, 0)
     if not self.conditional:
       return Conv(3, 5, "up", kernel_init, name="conv_0")(y)
-    t = t.astype(y.dtype)[..., None].repeat(16, 1).repeat(16, 2)
-    last = ConditionalConv(3, 5, kernel_init, name="conv_0")
-    return last(y, t)
+    return ConditionalConv(3, kernel_init, name="conv_0")(y, t)
 
 
 def _magnitudes_only(rng, shape) -> np.ndarray:

@@ -30,7 +30,7 @@ from sclc_jax.codec.latents.analysis import Analysis
 from sclc_jax.codec.latents.latent_coder import LatentCoder, coded_elements
 from sclc_jax.codec.model.codec_model import CodecModel
 from sclc_jax.codec.pixels.picture import padded_part
-from sclc_jax.codec.pixels.transforms import Transforms, levels
+from sclc_jax.codec.pixels.transforms import Transforms, levels, levels_in
 from sclc_jax.codec.tiles import Tile, bands, tiles
 from sclc_jax.config import ModelConfig
 from sclc_jax.models.variable_rate import VariableRate
@@ -128,8 +128,8 @@ class Refinement:
       desc="refinement", unit="tile", file=sys.stderr,
     ) as bar:  # fmt: skip
       lmbdas = self._lmbdas(q)
-      level = levels(q, analysis.y.shape[:2])
-      error = _Error(self._apply, analysis, lmbdas, level, parts, bar.update)
+      inputs = analysis, lmbdas, levels(q)
+      error = _Error(self._apply, *inputs, parts, bar.update)
       refined = self._refine(error, analysis, mask, q)
       plain = self._latents.quantise(analysis.y, analysis.side, mask, q)
       return min(plain, refined, key=lambda coded: self._cost(error, *coded))
@@ -205,7 +205,7 @@ class _Error:
     apply: `_apply` of the model: (method, *arrays of a tile).
     analysis: of the image.
     lmbdas: Lagrange weight, [] or by position [h, w].
-    level: of `transforms.levels`, [h, w].
+    level: of `transforms.levels`.
     tiles: that cover y, with a margin of `_MARGIN`.
     tick: called after each.
   """
@@ -286,7 +286,7 @@ class _Error:
     out = np.empty((*y.shape[:2], channels or y.shape[2]), np.float32)
     for number, tile in enumerate(self._tiles):
       pixels = (slice(16 * s.start, 16 * s.stop) for s in tile.source)
-      known = y[tile.source], self._level[tile.source]
+      known = y[tile.source], levels_in(self._level, tile.source)
       part = self._run(method, *known, *inputs(number, *pixels))
       out[tile.target] = np.asarray(part)[tile.inner]
       self._tick()

@@ -60,7 +60,9 @@ def synthesise(
       decoded = [*pool.map(symbols, (files[i] for i in indexes))]
     y_hat = np.stack([each.y_hat for each in decoded])
     shape = y_hat.shape[1:3]
-    return y_hat, np.stack([levels(each.q, shape) for each in decoded])
+    return y_hat, np.stack(
+      [np.broadcast_to(levels(each.q), shape) for each in decoded]
+    )
 
   shapes = [picture.grid(file.height, file.width) for file in read]
   method = transforms.to_picture

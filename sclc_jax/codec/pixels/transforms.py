@@ -167,14 +167,14 @@ class Transforms:
       uint8 [rows, columns, 3], or [rows, columns] where it is gray.
     """
     part = part or (slice(0, height), slice(0, width))
-    level = levels(q, y_hat.shape[:2])
+    level = levels(q)
     image = empty_picture(*map(_length, part), colour)
 
     def wanted(target: tuple[slice, slice]) -> bool:
       return all(map(_length, map(overlap, target, part)))
 
     def read(row: slice, column: slice) -> tuple[np.ndarray, np.ndarray]:
-      return y_hat[row, column], level[row, column]
+      return y_hat[row, column], levels_in(level, (row, column))
 
     def write(target: tuple[slice, slice], pixels: np.ndarray) -> None:
       shared = [*map(overlap, target, part)]
@@ -200,7 +200,7 @@ class Transforms:
     Args:
       method: `analysis`, `hyper_analysis`, or `to_picture`.
       x: its input: pixels as of `padded`, y, or y_hat; [B, ...].
-      *level: with y_hat alone, its `levels`, [B, h, w].
+      *level: with y_hat alone, its `levels`, [B, h, w] or [1, 1, 1].
 
     Returns:
       [B, ...]: y, z before it is rounded, or pixels for `cropped`.
@@ -254,9 +254,14 @@ class Transforms:
       write(target, part[tuple(scaled(s, scale) for s in tile.inner)])
 
 
-def levels(q: int | np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-  """Quality steps, one or [h, w], as levels from 0: float32 [h, w]."""
-  return np.broadcast_to(np.float32(q) / Q_PER_LEVEL, shape)
+def levels(q: int | np.ndarray) -> np.ndarray:
+  """Quality steps [h, w] as levels from 0, float32; of one step [1, 1]."""
+  return np.atleast_2d(np.float32(q) / Q_PER_LEVEL)
+
+
+def levels_in(level: np.ndarray, tile: tuple[slice, slice]) -> np.ndarray:
+  """Those of `levels` in a part of the grid."""
+  return level if level.size == 1 else level[tile]
 
 
 def _length(part: slice) -> int:

@@ -149,8 +149,8 @@ def _error(codec, photo, tile=64):
   apply = functools.partial(_apply, codec.model.config, codec.transforms.params)
   parts = tiles(*y_hat.shape[:2], tile, _MARGIN)
   weights = np.random.default_rng(0).uniform(0.5, 2, y_hat.shape[:2])
-  level = levels(320, y_hat.shape[:2])
-  error = _Error(apply, analysis, 3 * weights, level, parts, lambda: None)
+  inputs = analysis, 3 * weights, levels(320)
+  error = _Error(apply, *inputs, parts, lambda: None)
   return error, np.repeat(np.repeat(weights, 16, 0), 16, 1)[..., None], y_hat
 
 
