@@ -140,9 +140,11 @@ def test_benches_that_take_seconds_run(folder):
     ("fast_decoder", [*both, "--repeats", "1"]),
     ("coder", ["--cases", "20"]),
     ("codec_speed", [*tiny, *size]),
+    ("models_speed", ["--image", str(folder / "images" / "0.png"),
+                      "--models", model[1], model[1], "--rounds", "1"]),
     ("bases_speed", [*tiny, *size, "--base", "context"]),
     ("train_step", [*tiny, "--batch", "2", "--size", "64"]),
-  ]
+  ]  # fmt: skip
   outputs = _run_all(commands)
   for (name, arguments), (status, text) in zip(commands, outputs):
     assert status == 0 and text.strip(), (name, arguments, text)
