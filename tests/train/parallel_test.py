@@ -50,6 +50,22 @@ crops = itertools.repeat(np.zeros((1, 64, 64, 3), np.uint8))
 print(train(config, "between", lambda _: crops, pictures=pictures, quiet=True))
 """
 
+# Writing the first one takes longer than coming to the second one.
+SAVED_TO_TWO_FOLDERS = """
+import sys
+import numpy as np
+from sclc_jax.train import parallel
+from sclc_jax.train.checkpoint import Checkpoints
+parallel.initialize(sys.argv[1], 2, int(sys.argv[2]))
+both = [Checkpoints(f"twice/{name}") for name in ("best", "checkpoints")]
+state = {"large": np.random.default_rng(0).normal(size=2**22)}
+for checkpoints in both:
+  checkpoints.save(1, state, {})
+for checkpoints in both:
+  checkpoints.close()
+print([checkpoints.latest_step() for checkpoints in both])
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
@@ -206,20 +222,28 @@ def test_two_processes_of_which_one_is_killed_resume_exactly(
   assert logged(folder / "two") == logged(folder / "killed")
 
 
-def test_processes_end_together_where_one_is_stopped_between_stages(folder):
+def _last_lines(folder, script) -> list[str]:
+  """What two processes that run a script print last."""
   address = _address()
   processes = [
-    _python(folder, ["-c", STOPPED_BETWEEN_STAGES, address, str(i)], 1)
-    for i in range(2)
+    _python(folder, ["-c", script, address, str(i)], 1) for i in range(2)
   ]
   try:
     results = [process.communicate(timeout=120) for process in processes]
   finally:
     for process in processes:
       process.kill()
+  assert not any(process.returncode for process in processes), results
   # Newer JAX says on stdout that they are connected.
-  ends = [printed.splitlines()[-1:] for printed, _ in results]
-  assert ends == [["1"], ["1"]], results
+  return [printed.splitlines()[-1] for printed, _ in results]
+
+
+def test_processes_end_together_where_one_is_stopped_between_stages(folder):
+  assert _last_lines(folder, STOPPED_BETWEEN_STAGES) == ["1", "1"]
+
+
+def test_two_processes_save_a_step_to_two_folders_at_once(folder):
+  assert _last_lines(folder, SAVED_TO_TWO_FOLDERS) == ["[1, 1]", "[1, 1]"]
 
 
 def test_a_slurm_job_of_one_task_joins_and_goes_on(folder, one_device):
