@@ -111,7 +111,10 @@ def test_a_quality_map_says_what_an_error_is_worth_where(tiny_model, photo):
   q = np.array([[0, 448], [64, 224]])
   np.testing.assert_allclose(
     codec._encoder._refinement._lmbdas(q),
-    [[0.0016, 0.2], [0.0016 * 125 ** (1 / 7), 0.0016 * 125**0.5]],
+    [
+      [0.7 * 0.0016, 0.2],
+      [(0.7 + 0.3 / 7) * 0.0016 * 125 ** (1 / 7), 0.85 * 0.0016 * 125**0.5],
+    ],
   )
 
 
@@ -213,7 +216,7 @@ def test_tiles_give_the_gradient_of_the_whole(codec, photo):
 
 def test_the_curvature_adds_up_to_that_of_the_synthesis(codec, photo):
   error, weights, y_hat = _error(codec, photo[:64, :64])
-  actual = error.curvature(y_hat).ravel()
+  actual = error.curvature(y_hat, 3).ravel()
   chosen = np.random.default_rng(1).permutation(y_hat.size)[:400]
   moved = np.zeros((chosen.size, y_hat.size), np.float32)
   moved[np.arange(chosen.size), chosen] = size = 0.1
