@@ -27,7 +27,11 @@ from sclc_jax.train.stages import Stage
 
 # The few parameters beside those of the base model.
 _ADDED = ("quantizer", "selector", "density")
-_TABLES = ("qv", "iqv", "gamma")
+
+
+def _is_table(path: Path) -> bool:
+  """Whether a parameter is QV, IQV, or gamma of the curves (not GDN's)."""
+  return path[0] in _ADDED and path[-1] in ("qv", "iqv", "gamma")
 
 
 def _is_frozen(settings: StageConfig, path: Path, leaf: Any) -> bool:
@@ -62,7 +66,7 @@ def _limit(path: Path) -> float:
   """The lowest value of a parameter that its gradient may leave."""
   if path[-2].startswith(("gdn", "igdn")):
     return LIMITS[path[-1]]
-  return 0.0 if path[-1] in _TABLES else -np.inf
+  return 0.0 if _is_table(path) else -np.inf
 
 
 def hold_at_limits(packs: Packing, params: Any, grads: Any) -> Any:
@@ -113,9 +117,9 @@ def optimizer(
   """Adam or SOAP, after clipping by the global norm where that is configured.
 
   It takes the packed form of the first result of `split`: clipping looks at
-  what trains. Updates of QV, IQV and gamma, which are factors and differ
-  tenfold between levels, are relative to their size. SOAP is for kernels; all
-  else keeps Adam.
+  what trains. Updates of QV, IQV and gamma of the curves, which are factors
+  and differ tenfold between levels, are relative to their size. SOAP is for
+  kernels; all else keeps Adam.
 
   Args:
     config: of the experiment.
@@ -144,7 +148,7 @@ def _scale_by_kind(
 ) -> optax.GradientTransformation:
   """Multiplies updates of tables by their size, and of what is added."""
   factors = packing.each(lambda path: added if path[0] in _ADDED else 1.0)
-  tables = packing.each(lambda path: path[-1] in _TABLES)
+  tables = packing.each(_is_table)
 
   def scale(update, value, factor, is_table):
     if np.any(is_table):

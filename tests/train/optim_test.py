@@ -1,4 +1,4 @@
-"""Parameters with limits get the gradient of a whole batch."""
+"""Limits take the gradient of a whole batch; what updates are relative to."""
 
 import dataclasses
 
@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, path_aware_map
 
-from sclc_jax.config import ModelConfig
+from sclc_jax.config import ModelConfig, from_dict
 from sclc_jax.models.variable_rate import params_shapes
 from sclc_jax.nn.gdn import GDN, LIMITS
 from sclc_jax.nn.initial import initial_params
-from sclc_jax.train.optim import hold_at_limits
+from sclc_jax.train.optim import hold_at_limits, optimizer
 from sclc_jax.train.packing import Packing
+from sclc_jax.train.stages import stages
 
 
 @pytest.mark.parametrize("inverse", [False, True])
@@ -66,3 +67,27 @@ def test_no_step_lowers_what_is_below_its_limit():
   inside = path_aware_map(lambda _, leaf: leaf + 2, params)
   free = held_at(inside, ones)
   jax.tree.map(np.testing.assert_array_equal, free, ones)
+
+
+def test_updates_of_the_tables_alone_are_relative_to_their_size():
+  config = from_dict(
+    {
+      "model": {"N": 2, "M": 3, "levels": 2, "fast": True},
+      "stages": {"selective": {"steps": 1}},
+    }
+  )
+  shapes = params_shapes(config.model)
+  packs = Packing.of(shapes)
+  tx = optimizer(config, stages(config)[0], packs)
+
+  def updates(size):
+    params = jax.tree.map(lambda leaf: np.full(leaf.shape, size), shapes)
+    params = packs.pack(params)
+    grads = jax.tree.map(jnp.ones_like, params)
+    update, _ = tx.update(grads, tx.init(params), params)
+    return packs.unpack(update)
+
+  ratios = jax.tree.map(np.divide, updates(2.0), updates(1.0))
+  tables = {("quantizer", "qv"), ("quantizer", "iqv"), ("selector", "gamma")}
+  for path, ratio in flatten_dict(ratios).items():
+    assert ratio == pytest.approx(2 if path in tables else 1), path
