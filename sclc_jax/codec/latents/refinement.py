@@ -5,7 +5,8 @@ quality (Campos et al. 2019, arXiv 1906.01223; Yang et al. 2020, 2006.04240,
 who follow gradients through a relaxed rounding). It is improved in two steps:
 
 1. y is corrected by what the synthesis loses:
-   y + (analysis(x) - analysis(synthesis(y))) / 2. The high rates gain most.
+   a part of analysis(x) - analysis(synthesis(y)) is added. The high rates gain
+   most.
 2. Passes over the symbols follow. Each takes the gradient of the squared error
    and predicts, for every symbol, how one more or one less changes
    lmbda * error + bits. It makes a random part of the changes that pay, because
@@ -40,19 +41,20 @@ MAX_PASSES = 64
 # An element of y reaches blocks of pixels from one before to two after it, and
 # these read y from two before to one after: in all, from 3 before to 3 after.
 _MARGIN = (3, 3)
-_DAMPING = 0.5  # of 1 above; more gains at the top levels, and loses below
-# Measured on crops of photographs at levels 1 to 8 (docs/lab_notes.md).
-# Random projections that estimate the curvature: three for each four passes,
-# from 3 to 12. Of n, a share n / (n + 12) is each element's own; the remainder
-# is the product of channel and position.
-_PROBES = (3, 12)
-# From the lowest level to the highest: a factor on lmbda. At the low levels the
-# same gain comes from fewer bits rather than from a better picture.
-_WEIGHT = (0.7, 1.0)
+# All that follows was measured on crops of photographs at levels 1 to 8
+# (docs/lab_notes.md). From the lowest level to the highest: the part of the
+# correction that is added, and a factor on lmbda. At the low levels the same
+# gain comes from fewer bits rather than from a better picture.
+_DAMPING = (0.25, 0.75)
+_WEIGHT = (0.85, 1.0)
+# Random projections that estimate the curvature: two for each pass, from 8 to
+# 16. Of n, a share n / (n + 12) is each element's own; the remainder is the
+# product of channel and position.
+_PROBES = (8, 16)
 # From the first pass to the last: a factor on the curvature, as changes made
 # together disturb each other; the part of the paying changes that is made.
-_CAUTION = (1.5, 1.2)
-_PART = (0.5, 0.2)
+_CAUTION = (1.6, 1.3)
+_PART = (0.7, 0.25)
 
 
 def check_effort(model: CodecModel, effort: int) -> None:
@@ -149,17 +151,18 @@ class Refinement:
     qv, iqv = self._model.qv[q], self._model.iqv[q]
     unselected = quantise(analysis.y, *coded)[2]
     unrounded = np.where(mask, analysis.y * (iqv / qv), unselected)
-    y = analysis.y + _DAMPING * error.returned(unrounded)
+    damping = np.float32(_between(_DAMPING, self._along(q)))
+    y = analysis.y + damping[..., None] * error.returned(unrounded)
     index, symbols, y_hat = quantise(y, *coded)
     del unselected, unrounded, y  # what a large image cannot spare
     scale = np.broadcast_to(iqv, mask.shape).ravel()[where]
     kept = np.isin(where % mask.shape[-1], self._low)
-    probes = int(np.clip(3 * self._passes // 4, *_PROBES))
+    probes = int(np.clip(2 * self._passes, *_PROBES))
     curvature = error.curvature(y_hat, probes).ravel()[where] * scale**2
     for number in range(self._passes):
       along = number / max(1, self._passes - 1)
       slope = error.gradient(y_hat).ravel()[where] * scale
-      caution = _CAUTION[0] + (_CAUTION[1] - _CAUTION[0]) * along
+      caution = _between(_CAUTION, along)
       changes = np.empty(symbols.size, np.float32)
       for some in bands(changes.shape):
         changes[some] = self._changes(
@@ -174,11 +177,13 @@ class Refinement:
 
   def _lmbdas(self, q: int | np.ndarray) -> np.ndarray:
     """Lagrange weight of each quality step, [] or [h, w]."""
-    objective = self._model.objective
-    along = np.asarray(q) / (len(self._model.qv) - 1)
+    objective, along = self._model.objective, self._along(q)
     first, last = objective.lmbda_first, objective.lmbda_last
-    weight = _WEIGHT[0] + (_WEIGHT[1] - _WEIGHT[0]) * along
-    return weight * first * (last / first) ** along
+    return _between(_WEIGHT, along) * first * (last / first) ** along
+
+  def _along(self, q: int | np.ndarray) -> np.ndarray:
+    """Quality steps, 0 at the lowest and 1 at the highest."""
+    return np.asarray(q) / (len(self._model.qv) - 1)
 
   def _changes(self, symbols, index, slope, curvature) -> np.ndarray:
     """-1, 0 or 1 for each symbol: the change that pays most, as predicted.
@@ -298,6 +303,11 @@ class _Error:
       out[tile.target] = np.asarray(part)[tile.inner]
       self._tick()
     return out
+
+
+def _between(ends: tuple[float, float], along):
+  """Of a line from the first of `ends` at 0 to the second at 1."""
+  return ends[0] + (ends[1] - ends[0]) * along
 
 
 def _random(number: int, count: int) -> np.ndarray:

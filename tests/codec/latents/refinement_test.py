@@ -112,8 +112,11 @@ def test_a_quality_map_says_what_an_error_is_worth_where(tiny_model, photo):
   np.testing.assert_allclose(
     codec._encoder._refinement._lmbdas(q),
     [
-      [0.7 * 0.0016, 0.2],
-      [(0.7 + 0.3 / 7) * 0.0016 * 125 ** (1 / 7), 0.85 * 0.0016 * 125**0.5],
+      [0.85 * 0.0016, 0.2],
+      [
+        (0.85 + 0.15 / 7) * 0.0016 * 125 ** (1 / 7),
+        0.925 * 0.0016 * 125**0.5,
+      ],
     ],
   )
 
