@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from sclc_jax import buckets
-from sclc_jax.buckets import is_remote
+from sclc_jax.buckets import Path, is_remote
 from sclc_jax.codec.model.shipped import find_file
 from sclc_jax.files import is_folder, is_there, same_file
 
@@ -123,6 +123,18 @@ def input_folder(flag: str, path: str) -> None:
     raise ValueError(
       f"{flag} {path} is not a folder; give a folder that exists."
     )
+
+
+def images_in(flag: str, folder: str) -> list[Path]:
+  """The images of a folder; raises a ValueError where it has none."""
+  from sclc_jax.images import find_images
+
+  paths = find_images(folder)
+  if not paths:
+    raise ValueError(
+      f"{flag} {folder} has no image; give a folder of photographs."
+    )
+  return paths
 
 
 def output_folder(flag: str, path: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sclc_jax import files
 from sclc_jax.buckets import Path, to_path
-from sclc_jax.commands.checks import input_folder, output_file
+from sclc_jax.commands.checks import images_in, input_folder, output_file
 from sclc_jax.commands.common import Add, hides_bars, report
 
 if TYPE_CHECKING:
@@ -208,13 +208,7 @@ def photos_to_fit(
   Raises:
     ValueError: there are none, at once; or none can be read, at the end.
   """
-  from sclc_jax.images import find_images
-
-  paths = find_images(folder)
-  if not paths:
-    raise ValueError(
-      f"{flag} {folder} has no image; give a folder of photographs."
-    )
+  paths = images_in(flag, folder)
   paths = paths[:: max(1, len(paths) // count)][:count]
   return _readable(args, flag, folder, paths)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sclc_jax import files
 from sclc_jax.buckets import to_path
-from sclc_jax.commands.checks import output_folder
+from sclc_jax.commands.checks import images_in, output_folder
 from sclc_jax.commands.common import Add, quality_flag
 from sclc_jax.commands.train import OVERRIDES
 
@@ -43,7 +43,6 @@ def _check_sweep(args) -> None:
 
 
 def _sweep(args) -> None:
-  from sclc_jax.images import find_images
   from sclc_jax.runs import sweep
 
   points = sweep.load_sweep(args.config, args.overrides)
@@ -56,11 +55,7 @@ def _sweep(args) -> None:
     raise ValueError(
       f"--images {args.images} is not a folder; the points are compared on it."
     )
-  paths = find_images(args.images)
-  if not paths:
-    raise ValueError(
-      f"--images {args.images} has no image; give a folder of photographs."
-    )
+  paths = images_in("--images", args.images)
   wanted = sweep.measurements(points, args.quality, paths)
   workdir = to_path(args.workdir)
   for name in chosen:
