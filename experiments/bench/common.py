@@ -157,6 +157,7 @@ def print_encoders(name: str, codecs: dict, paths: list, crop=None) -> None:
   """
   import tqdm
 
+  from sclc_jax.codec.pixels.picture import middle
   from sclc_jax.images import load_image
   from sclc_jax.metrics import bd_rate, psnr_db
 
@@ -166,8 +167,7 @@ def print_encoders(name: str, codecs: dict, paths: list, crop=None) -> None:
   for path in tqdm.tqdm(paths):
     image = load_image(path)
     if crop:
-      top, left = ((side - crop) // 2 for side in image.shape[:2])
-      image = image[max(0, top) :, max(0, left) :][:crop, :crop]
+      image = middle(image, crop)
     rows, analyses = [], {}
     for codec in codecs.values():
       row, model = [], codec.model.fingerprint
