@@ -69,20 +69,20 @@ class ConditionalConv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
     """x [B, H, W, I]; t [B, 2H, 2W, 1], or one number."""
-    inits = {"kernel": self.kernel_init, "kernel_slope": zeros}
     shape = (5, 5, x.shape[-1], self.features)
-    kernels = [self.param(k, start(init), shape) for k, init in inits.items()]
-    biases = [
-      self.param(name, start(zeros), (self.features,))
-      for name in ("bias", "bias_slope")
-    ]
+    kernel = self.param("kernel", start(self.kernel_init), shape)
+    kernel_slope = self.param("kernel_slope", start(zeros), shape)
+    bias = self.param("bias", start(zeros), (self.features,))
+    bias_slope = self.param("bias_slope", start(zeros), (self.features,))
     if t.size == 1:  # the same kernel everywhere
-      (kernel, slope), (bias, bias_slope), t = kernels, biases, t.reshape(())
-      x = conv_up(x, (kernel + t * slope).astype(x.dtype))
+      t = t.reshape(())
+      x = conv_up(x, (kernel + t * kernel_slope).astype(x.dtype))
       return add_bias(x, (bias + t * bias_slope).astype(x.dtype))
     # One convolution for both: two narrow ones cost more than a wider one.
-    both = conv_up(x, jnp.concatenate(kernels, -1).astype(x.dtype))
-    both = add_bias(both, jnp.concatenate(biases).astype(x.dtype))
+    kernels = jnp.concatenate([kernel, kernel_slope], -1)
+    both = conv_up(x, kernels.astype(x.dtype))
+    biases = jnp.concatenate([bias, bias_slope])
+    both = add_bias(both, biases.astype(x.dtype))
     t = t.astype(x.dtype)
     return both[..., : self.features] + t * both[..., self.features :]
 

@@ -132,9 +132,9 @@ class Refinement:
       total=rounds * len(parts), disable=not self._progress, leave=False,
       desc="refinement", unit="tile", file=sys.stderr,
     ) as bar:  # fmt: skip
-      lmbdas = self._lmbdas(q)
-      inputs = analysis, lmbdas, levels(q)
-      error = _Error(self._apply, *inputs, parts, bar.update)
+      error = _Error(
+        self._apply, analysis, self._lmbdas(q), levels(q), parts, bar.update
+      )
       refined = self._refine(error, analysis, mask, q)
       plain = self._latents.quantise(analysis.y, analysis.side, mask, q)
       return min(plain, refined, key=lambda coded: self._cost(error, *coded))
