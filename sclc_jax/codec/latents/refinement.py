@@ -47,13 +47,13 @@ _MARGIN = (3, 3)
 # gain comes from fewer bits rather than from a better picture.
 _DAMPING = (0.25, 0.75)
 _WEIGHT = (0.85, 1.0)
-# Random projections that estimate the curvature: two for each pass, from 8 to
-# 16. Of n, a share n / (n + 12) is each element's own; the remainder is the
-# product of channel and position.
+# Random projections that estimate the curvature: two a pass, from 8 to 16.
 _PROBES = (8, 16)
+# Bounds of a curvature, as a multiple of the product of channel and position.
+_RATIOS = (0.2, 5)
 # From the first pass to the last: a factor on the curvature, as changes made
 # together disturb each other; the part of the paying changes that is made.
-_CAUTION = (1.6, 1.3)
+_CAUTION = (1.3, 1.1)
 _PART = (0.7, 0.25)
 
 
@@ -263,8 +263,7 @@ class _Error:
   def curvature(self, y_hat: np.ndarray, probes: int) -> np.ndarray:
     """Second derivatives (Gauss-Newton) by each element alone, [h, w, M].
 
-    Estimated from the gradients of random signs, and as noise is large, partly
-    as a product of a factor of the channel and one of the position.
+    Estimated from the gradients of random signs, and freed of their noise.
     """
 
     def inputs(number, rows, columns):
@@ -273,13 +272,7 @@ class _Error:
       rng = np.random.default_rng(number)
       return weight, rng.integers(0, 2, shape, np.int8) * 2 - 1
 
-    raw = self._in_tiles("curvature", y_hat, inputs)
-    channel = raw.mean((0, 1))
-    position = np.mean(raw / np.maximum(channel, 1e-20), -1, keepdims=True)
-    own = probes / (probes + 12)
-    raw *= own
-    raw += (1 - own) * channel * position
-    return raw
+    return _denoised(self._in_tiles("curvature", y_hat, inputs), probes)
 
   def _weight_of_pixels(self, rows: slice, columns: slice) -> np.ndarray:
     """Of a squared error: float32 [rows, columns]; 0 outside the picture."""
@@ -303,6 +296,39 @@ class _Error:
       out[tile.target] = np.asarray(part)[tile.inner]
       self._tick()
     return out
+
+
+def _denoised(raw: np.ndarray, probes: int) -> np.ndarray:
+  """Curvatures from estimates whose relative variance is 2 / `probes`.
+
+  They are a factor of the channel times one of the position times a matrix of
+  low rank, whose singular values are shrunk as is best against noise of a known
+  variance (Gavish and Donoho 2017, arXiv 1405.7511).
+
+  Args:
+    raw: float32 [h, w, M], at least 0.
+    probes: the mean of that many squares made each element.
+  """
+  values = raw.reshape(-1, raw.shape[-1])
+  channel = np.maximum(values.mean(0), 1e-20)
+  values = values / channel
+  position = np.maximum(values.mean(1, keepdims=True), 1e-20)
+  values /= position
+  noise = 2 / (probes + 2) * max(np.mean(values**2), 1e-9)
+  values -= 1
+  long, short = max(values.shape), min(values.shape)
+  beta = short / long
+  power, vectors = np.linalg.eigh(values.T @ values)
+  power = power / (long * noise)  # squared singular values; of noise, 1
+  root = np.sqrt(np.maximum((power - beta - 1) ** 2 - 4 * beta, 0))
+  above = power > (1 + np.sqrt(beta)) ** 2
+  kept = np.where(above, root / np.maximum(power, 1), 0)
+  values = values @ np.float32((vectors * kept) @ vectors.T)
+  values += 1
+  np.clip(values, *_RATIOS, out=values)
+  values *= position
+  values *= channel
+  return values.reshape(raw.shape)
 
 
 def _between(ends: tuple[float, float], along):

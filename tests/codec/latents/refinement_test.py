@@ -15,6 +15,7 @@ from sclc_jax.codec.latents.refinement import (
   _MARGIN,
   Refinement,
   _apply,
+  _denoised,
   _Error,
 )
 from sclc_jax.codec.model.model_file import find_model
@@ -231,6 +232,23 @@ def test_the_curvature_adds_up_to_that_of_the_synthesis(codec, photo):
   exact = (2 * weights * moves**2).sum((1, 2, 3))
   assert actual[chosen].sum() == pytest.approx(exact.sum(), rel=0.2)
   assert np.corrcoef(actual[chosen], exact)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("probes", [8, 32])
+def test_curvatures_are_freed_of_most_of_their_noise(probes):
+  rng = np.random.default_rng(0)
+  factors = [rng.normal(0, 0.15, shape) for shape in ((600, 4), (4, 320))]
+  exact = np.exp(rng.normal(size=320) + rng.normal(size=(600, 1)))
+  exact *= np.clip(1 + factors[0] @ factors[1] * 4, 0.3, 3)
+  raw = exact * rng.chisquare(probes, exact.shape) / probes
+  freed = _denoised(np.float32(raw).reshape(20, 30, 320), probes)
+  error = np.std(freed.reshape(exact.shape) / exact - 1)
+  assert error < 0.35 * np.std(raw / exact - 1)
+
+
+def test_a_picture_that_no_element_changes_has_no_curvature():
+  freed = _denoised(np.zeros((2, 3, 8), np.float32), 8)
+  np.testing.assert_allclose(freed, 0, atol=1e-20)
 
 
 def test_the_command_makes_the_same_file(photo, tmp_path):
