@@ -139,8 +139,9 @@ def effort_flag(sub: argparse.ArgumentParser) -> None:
   sub.add_argument(
     "--effort", type=int, default=0,
     help="0 to 64: search longer for a better file; 4 gives most of the gain, "
-    "with hyperprior-mse on Kodak 3.8 %% fewer bytes at equal PSNR (at equal "
-    "quality the file grows, and its PSNR more); decoding takes no longer",
+    "with the default model on Kodak 5.3 %% fewer bytes at equal PSNR, 16 "
+    "gives 6.5 %%; at equal quality its PSNR rises, and its size changes by -2 "
+    "to 5 %%; decoding takes no longer",
   )  # fmt: skip
 
 
