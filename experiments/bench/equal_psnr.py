@@ -5,8 +5,9 @@
       --rows experiments/results/kodak_hyperprior_mse_conditional.csv
 
 At each quality of the rows: the mean rate against the anchor's at the same mean
-PSNR, percent ('-': the anchor has no such PSNR). Then the BD-rate of the means
-and those of single images, the lowest and the highest.
+PSNR, percent. Where the anchor lacks such a PSNR, both are taken at its PSNR of
+this quality. Then the BD-rate of the means and those of single images, the
+lowest and the highest.
 """
 
 from __future__ import annotations
@@ -38,21 +39,34 @@ def _points(curve: dict) -> tuple[np.ndarray, np.ndarray]:
   return bpp, psnr
 
 
+def _log_rate(curve: dict) -> PchipInterpolator:
+  """Log of bpp by PSNR; nan outside the curve."""
+  bpp, psnr = _points(curve)
+  return PchipInterpolator(psnr, np.log(bpp), extrapolate=False)
+
+
+def _change(quality: float, anchor: dict, curve: dict) -> float:
+  """Of the rate at equal PSNR, percent; nan where no PSNR is common."""
+  rate, psnr = curve[quality]
+  change = np.log(rate) - _log_rate(anchor)(psnr)
+  if np.isnan(change) and quality in anchor:
+    rate, psnr = anchor[quality]
+    change = _log_rate(curve)(psnr) - np.log(rate)
+  return 100 * np.expm1(change)
+
+
 def main() -> None:
   parser = argument_parser(__doc__)
   parser.add_argument("--anchor", required=True, help="rows to compare with")
   parser.add_argument("--rows", nargs="+", required=True, help="to compare")
   args = parser.parse_args()
   anchors = _read(args.anchor)
-  bpp, psnr = _points(anchors["MEAN"])
-  log_rate = PchipInterpolator(psnr, np.log(bpp), extrapolate=False)
   for path in args.rows:
     curves = _read(path)
-    changes = []
-    for quality, (rate, value) in sorted(curves["MEAN"].items()):
-      change = 100 * (rate / np.exp(log_rate(value)) - 1)
-      shown = "-" if np.isnan(change) else f"{change:+.1f}"
-      changes.append(f"{quality:g}: {shown}")
+    changes = [
+      f"{quality:g}: {_change(quality, anchors['MEAN'], curves['MEAN']):+.1f}"
+      for quality in sorted(curves["MEAN"])
+    ]
     rates = {
       name: bd_rate(*_points(anchors[name]), *_points(curve))
       for name, curve in curves.items()
