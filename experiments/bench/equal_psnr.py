@@ -18,41 +18,38 @@ import numpy as np
 from common import argument_parser
 from scipy.interpolate import PchipInterpolator
 
-from sclc_jax.metrics import bd_rate
-
-# Of each image and of the mean: quality -> (bpp, PSNR).
-Curves = dict[str, dict[float, tuple[float, float]]]
+from sclc_jax.evaluation.curves import Curve, bd_rate, make_curve
 
 
-def _read(path: str) -> Curves:
-  curves: Curves = {}
+def _read(path: str) -> dict[str, list[dict[str, str]]]:
+  """Rows of each image, and those of the mean."""
+  images: dict[str, list[dict[str, str]]] = {}
   with open(path, newline="") as file:
     for row in csv.DictReader(file):
-      point = float(row["bpp"]), float(row["psnr_db"])
-      curves.setdefault(row["image"], {})[float(row["quality"])] = point
-  return curves
+      images.setdefault(row["image"], []).append(row)
+  return images
 
 
-def _points(curve: dict) -> tuple[np.ndarray, np.ndarray]:
-  """(bpp, PSNR), each [n], by rising quality."""
-  bpp, psnr = np.array([curve[quality] for quality in sorted(curve)]).T
-  return bpp, psnr
+def _log_rate(curve: Curve, psnr: float) -> float:
+  """Log of bpp at a PSNR; nan outside the curve."""
+  rates, values = curve.points("psnr_db")
+  interpolate = PchipInterpolator(values, np.log(rates), extrapolate=False)
+  return float(interpolate(psnr))
 
 
-def _log_rate(curve: dict) -> PchipInterpolator:
-  """Log of bpp by PSNR; nan outside the curve."""
-  bpp, psnr = _points(curve)
-  return PchipInterpolator(psnr, np.log(bpp), extrapolate=False)
-
-
-def _change(quality: float, anchor: dict, curve: dict) -> float:
-  """Of the rate at equal PSNR, percent; nan where no PSNR is common."""
-  rate, psnr = curve[quality]
-  change = np.log(rate) - _log_rate(anchor)(psnr)
-  if np.isnan(change) and quality in anchor:
-    rate, psnr = anchor[quality]
-    change = _log_rate(curve)(psnr) - np.log(rate)
-  return 100 * np.expm1(change)
+def _changes(anchor: list[dict], rows: list[dict]) -> dict[str, float]:
+  """Of the rate at equal PSNR, percent, by quality; nan if none is common."""
+  curves = make_curve(anchor), make_curve(rows)
+  anchor_psnr = {row["quality"]: float(row["psnr_db"]) for row in anchor}
+  changes = {}
+  for row in rows:
+    quality = row["quality"]
+    for psnr in (float(row["psnr_db"]), anchor_psnr.get(quality, np.nan)):
+      before, after = (_log_rate(curve, psnr) for curve in curves)
+      changes[quality] = 100 * np.expm1(after - before)
+      if not np.isnan(changes[quality]):
+        break
+  return changes
 
 
 def main() -> None:
@@ -62,18 +59,16 @@ def main() -> None:
   args = parser.parse_args()
   anchors = _read(args.anchor)
   for path in args.rows:
-    curves = _read(path)
-    changes = [
-      f"{quality:g}: {_change(quality, anchors['MEAN'], curves['MEAN']):+.1f}"
-      for quality in sorted(curves["MEAN"])
-    ]
+    images = _read(path)
+    changes = _changes(anchors["MEAN"], images["MEAN"])
     rates = {
-      name: bd_rate(*_points(anchors[name]), *_points(curve))
-      for name, curve in curves.items()
+      name: bd_rate(make_curve(anchors[name]), make_curve(rows), "psnr_db")
+      for name, rows in images.items()
     }
     mean = rates.pop("MEAN")
     print(path)
-    print(f"  at quality  {'  '.join(changes)} %")
+    shown = (f"{float(k):g}: {v:+.1f}" for k, v in changes.items())
+    print(f"  at quality  {'  '.join(shown)} %")
     print(
       f"  BD-rate {mean:+.2f} %, single images {min(rates.values()):+.1f} to "
       f"{max(rates.values()):+.1f} %"

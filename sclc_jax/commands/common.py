@@ -140,8 +140,8 @@ def effort_flag(sub: argparse.ArgumentParser) -> None:
     "--effort", type=int, default=0,
     help="0 to 64: search longer for a better file; 4 gives most of the gain, "
     "with the default model on Kodak 5.3 %% fewer bytes at equal PSNR, 16 "
-    "gives 6.5 %%; at equal quality its PSNR rises, and its size changes by -2 "
-    "to 5 %%; decoding takes no longer",
+    "6.5 %%; at equal quality PSNR rises, and the size changes by -2 to 5 %%; "
+    "decoding takes no longer",
   )  # fmt: skip
 
 

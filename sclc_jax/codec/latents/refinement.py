@@ -306,12 +306,12 @@ def _denoised(raw: np.ndarray, probes: int) -> np.ndarray:
   variance (Gavish and Donoho 2017, arXiv 1405.7511).
 
   Args:
-    raw: float32 [h, w, M], at least 0.
+    raw: float32 [h, w, M], at least 0; overwritten, as it can be large.
     probes: the mean of that many squares made each element.
   """
   values = raw.reshape(-1, raw.shape[-1])
   channel = np.maximum(values.mean(0), 1e-20)
-  values = values / channel
+  values /= channel
   position = np.maximum(values.mean(1, keepdims=True), 1e-20)
   values /= position
   noise = 2 / (probes + 2) * max(np.mean(values**2), 1e-9)
