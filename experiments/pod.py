@@ -10,7 +10,7 @@ Batch: 256 crops on all devices together, 32 a chip on a v5e-8. Learning rate:
 measured at small width, the best one grows by the fourth root of the batch
 (experiments/README.md). At this width 4e-4 at batch 16 trained
 `hyperprior-mse`; by the rule that is 8e-4 at 256, and 1e-3 is taken. For
-another batch B take 1e-3 * (B / 256) ** 0.25.
+another batch B between 16 and 256 take 1e-3 * (B / 256) ** 0.25.
 
 Cost: 77 million crops, as many as the paper's. One NVIDIA H200 trained 1,800 a
 second (batch 16), that is 12 hours. For TPUs `sclc plan --config pod --topology
