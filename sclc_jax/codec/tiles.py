@@ -28,8 +28,15 @@ class Tile:
 def _spans(
   length: int, size: int, margin: tuple[int, int]
 ) -> Iterator[tuple[slice, slice, slice]]:
+  """(read, kept of it, kept of the whole) of each part of a side.
+
+  As many parts as bring their length nearest to `size`: a last one that mostly
+  repeats its neighbour would cost as much as any.
+  """
   before, after = margin
-  size = min(size, length)
+  shared = before + after
+  count = max(1, round((length - shared) / max(1, size - shared)))
+  size = -(-(length + (count - 1) * shared) // count)
   keep = 0
   while keep < length:
     start = max(0, min(keep - before, length - size))
@@ -51,8 +58,9 @@ def tiles(
   Args:
     rows: of the grid.
     columns: of the grid.
-    size: side of a tile. A side grows where the other is bounded by a narrow
-      grid, and a grid of up to two tiles' area is one tile.
+    size: about the side of a tile, which is between 2/3 and 3/2 of it. A side
+      grows where the other is bounded by a narrow grid, and a grid of up to two
+      tiles' area is one tile.
     margin: how many positions at the start and at the end of a tile depend on
       what lies beyond its edge.
   """

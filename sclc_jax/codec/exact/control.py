@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,7 +31,9 @@ SCALE_MAX = 2**26 - 1
 RECIPROCAL_BITS = 16
 RECIPROCAL_MAX = 2**26 - 1
 IMPORTANCE_BITS = 20
+_IMPORTANCE = 2**IMPORTANCE_BITS
 _EXACT = 2**53
+_POSITIONS = 512  # in a band of a matrix product
 _TILE = 32  # positions of z a side, for bounded memory
 # A block of 4x4 scales reads z from two positions before to one after.
 _MARGIN = (2, 1)
@@ -51,9 +54,23 @@ class IntegerConv:
   shift: np.ndarray
 
   @functools.cached_property
-  def matrix(self) -> np.ndarray:
+  def taps(self) -> np.ndarray:
     """The weights as float64, which carries them."""
     return self.weight.astype(np.float64)
+
+  @functools.cached_property
+  def phases(self) -> list[list[np.ndarray]]:
+    """Of a transposed 5x5 convolution the taps that give each output parity.
+
+    As out[2i + t - 1] += k[t] x[i], an even row reads x[i - 1] and x[i] with
+    taps 3 and 1; an odd one x[i - 1], x[i] and x[i + 1] with 4, 2 and 0.
+    """
+    odd, even = slice(None, None, -2), slice(3, None, -2)
+    rows = [self.taps[part] for part in (even, odd)]
+    return [
+      [np.ascontiguousarray(row[:, part]) for part in (even, odd)]
+      for row in rows
+    ]
 
 
 def quantise_conv(
@@ -103,9 +120,12 @@ def quantise_conv(
   return IntegerConv(weight, integer_bias, shift)
 
 
-def _rescale(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
-  """floor(acc * 2**-shift); exact, as only the exponent changes."""
-  return np.floor(np.ldexp(acc, -shift))
+def _rescaled(
+  acc: np.ndarray, shift: np.ndarray, least: int, most: int
+) -> np.ndarray:
+  """floor(acc * 2**-shift), clipped; in place, and exact: a power of two."""
+  acc *= np.ldexp(1.0, -shift)
+  return np.clip(np.floor(acc, out=acc), least, most, out=acc)
 
 
 def _leak(x: np.ndarray) -> np.ndarray:
@@ -113,34 +133,62 @@ def _leak(x: np.ndarray) -> np.ndarray:
   return np.maximum(x, np.floor(np.ldexp(x * LEAK_FACTOR, -LEAK_BITS)))
 
 
-def _same(x: np.ndarray, conv: IntegerConv) -> np.ndarray:
-  """Stride-1 SAME convolution of [h, w, I], a matrix product a kernel row."""
-  size = conv.weight.shape[0]
-  h, w, inputs = x.shape
-  edge = size // 2
-  padded = np.pad(x, ((edge, edge), (edge, edge), (0, 0)))
-  if size > 1:  # [h + 2, w, size * I]: the taps of a row side by side
-    padded = np.concatenate([padded[:, j : j + w] for j in range(size)], -1)
-  out = np.empty((h * w, conv.bias.size))
-  out[:] = conv.bias
-  for i in range(size):
-    rows = padded[i : i + h].reshape(h * w, size * inputs)
-    out += rows @ conv.matrix[i].reshape(size * inputs, -1)
-  return out.reshape(h, w, -1)
+# Takes sums [n, O], which it may overwrite, and the shift of their convolution.
+_Finish = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def _up(x: np.ndarray, conv: IntegerConv) -> np.ndarray:
+def _sums(
+  x: np.ndarray,
+  taps: np.ndarray,
+  conv: IntegerConv,
+  finish: _Finish,
+  out: np.ndarray,
+) -> None:
+  """Writes what `finish` makes of the sums over each window of x.
+
+  A band of rows at a time, so that a matrix product and all that follows it
+  find their numbers in the cache.
+
+  Args:
+    x: [h + a - 1, w + b - 1, I].
+    taps: [a, b, I, O], of the convolution.
+    conv: whose bias is added.
+    finish: gives what `out` holds.
+    out: [h, w, O].
+  """
+  height, width, inputs, outputs = taps.shape
+  rows, columns = out.shape[:2]
+  windows = np.lib.stride_tricks.sliding_window_view(x, (height, width), (0, 1))
+  windows = windows.transpose(0, 1, 3, 4, 2)  # [h, w, a, b, I]
+  matrix = taps.reshape(-1, outputs)
+  band = max(1, _POSITIONS // columns)
+  for start in range(0, rows, band):
+    part = windows[start : start + band]
+    sums = part.reshape(-1, len(matrix)) @ matrix
+    sums += conv.bias
+    finished = finish(sums, conv.shift)
+    out[start : start + band] = finished.reshape(*part.shape[:2], outputs)
+
+
+def _same(x: np.ndarray, conv: IntegerConv, finish: _Finish) -> np.ndarray:
+  """Stride-1 SAME convolution of [h, w, I], int32."""
+  out = np.empty((*x.shape[:2], conv.bias.size), np.int32)
+  edge = conv.weight.shape[0] // 2
+  x = np.pad(x, ((edge, edge), (edge, edge), (0, 0)))
+  _sums(x, conv.taps, conv, finish, out)
+  return out
+
+
+def _up(x: np.ndarray, conv: IntegerConv, finish: _Finish) -> np.ndarray:
   """Transposed 5x5 stride-2 convolution: out[2i + t - 1] += k[t] x[i]."""
-  h, w, inputs = x.shape
-  outputs = conv.bias.size
-  flat = x.reshape(h * w, inputs)
-  # Rows -1 .. 2h + 1 of the output, cropped at the end.
-  out = np.zeros((2 * h + 3, 2 * w + 3, outputs))
-  for i in range(5):
-    for j in range(5):
-      product = (flat @ conv.matrix[i, j]).reshape(h, w, outputs)
-      out[i : i + 2 * h : 2, j : j + 2 * w : 2] += product
-  return out[1 : 2 * h + 1, 1 : 2 * w + 1] + conv.bias
+  h, w, _ = x.shape
+  out = np.empty((2 * h, 2 * w, conv.bias.size))
+  x = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+  for p, row in enumerate(conv.phases):
+    for q, taps in enumerate(row):
+      read = x[: h + 1 + p, : w + 1 + q]
+      _sums(read, taps, conv, finish, out[p::2, q::2])
+  return out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,32 +252,38 @@ class ControlPath:
     Takes z_hat as `prior` does, but all at once: memory grows with it.
     """
     x = np.clip(z_hat, -Z_MAX, Z_MAX).astype(np.float64)
-    first = self.convs[0].shift - ACTIVATION_BITS
-    x = self._activate(_up(x, self.convs[0]), first)
-    return self._activate(_up(x, self.convs[1]), self.convs[1].shift)
+    x = _up(x, self.convs[0], self._activation(-ACTIVATION_BITS))
+    return _up(x, self.convs[1], self._activation(0))
 
   def _prior(self, z_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     features = self.features(z_hat)
-    acc = _same(features, self.convs[2])
-    drop = self.convs[2].shift + ACTIVATION_BITS - SCALE_BITS
     least = -SCALE_MAX if self.signed else 0
-    side = np.clip(_rescale(acc, drop), least, SCALE_MAX)
+
+    def to_side(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
+      drop = shift + ACTIVATION_BITS - SCALE_BITS
+      return _rescaled(acc, drop, least, SCALE_MAX)
+
+    def to_context(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
+      return _rescaled(acc, shift, -SCALE_MAX, SCALE_MAX)
+
+    def to_importance(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
+      drop, half = shift + ACTIVATION_BITS - IMPORTANCE_BITS, _IMPORTANCE // 2
+      return _rescaled(acc, drop, -half, half) + half
+
+    side = _same(features, self.convs[2], to_side)
     for conv in self.convs[3:]:
-      acc = _same(side, conv)
-      side = np.clip(_rescale(acc, conv.shift), -SCALE_MAX, SCALE_MAX)
+      side = _same(side, conv, to_context)
     if self.head is None:
       return side, None
-    drop = self.head.shift + ACTIVATION_BITS - IMPORTANCE_BITS
-    raw = _rescale(_same(features, self.head), drop) + 2 ** (
-      IMPORTANCE_BITS - 1
-    )
-    return side, np.clip(raw, 0, 2**IMPORTANCE_BITS)
+    return side, _same(features, self.head, to_importance)
 
-  def _activate(self, acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    x = _rescale(acc, shift)
-    if self.signed:
-      return _leak(np.clip(x, -ACTIVATION_MAX, ACTIVATION_MAX))
-    return np.clip(x, 0, ACTIVATION_MAX)
+  def _activation(self, dropped: int) -> _Finish:
+    def activate(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
+      least = -ACTIVATION_MAX if self.signed else 0
+      x = _rescaled(acc, shift + dropped, least, ACTIVATION_MAX)
+      return _leak(x) if self.signed else x
+
+    return activate
 
   def mask(
     self, importance: np.ndarray | None, q: int | np.ndarray, shape
