@@ -138,6 +138,7 @@ def test_benches_that_take_seconds_run(folder):
     ("selection", [*both, *fit, "--improbable", "0", "0.01", "--crop", "64"]),
     ("floor", [*both, *fit]),
     ("fast_decoder", [*both, "--repeats", "1"]),
+    ("decoding", [*both, "--limit", "1", "--repeats", "1"]),
     ("coder", ["--cases", "20"]),
     ("codec_speed", [*tiny, *size]),
     ("models_speed", ["--image", str(folder / "images" / "0.png"),

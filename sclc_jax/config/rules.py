@@ -94,6 +94,7 @@ RULES = {
   "train.precision": _one_of("float32", "bfloat16"),
   "train.levels_per_image": _at_least(0),
   "train.level_balance": _FRACTION,
+  "train.distillation": _FRACTION,
   "train.log_every": _at_least(1),
   "train.checkpoint_every": _at_least(1),
   "train.accumulate": _at_least(1),

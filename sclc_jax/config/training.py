@@ -131,6 +131,9 @@ class TrainConfig(Checked):
     ms_ssim_lmbda_first: Lagrange weight of level 1 for `ms_ssim`.
     ms_ssim_lmbda_last: Lagrange weight of the top level. The paper's are not
       published; these are the commonly used ones.
+    distillation: in the stage `fast`, the part of the distortion that is
+      against what the full synthesis shows, not against the original. It is the
+      function to be learned, without the noise that no decoder can know.
     levels_per_image: random levels for each image in a step; 0 takes all levels
       (the paper's).
     log_every: steps from one row of the log to the next.
@@ -151,6 +154,7 @@ class TrainConfig(Checked):
   level_balance: float = 0.0
   ms_ssim_lmbda_first: float = 2.40
   ms_ssim_lmbda_last: float = 220.0
+  distillation: float = 0.8
   log_every: int = 50
   checkpoint_every: int = 500
   accumulate: int = 1

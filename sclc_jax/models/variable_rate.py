@@ -123,13 +123,15 @@ class VariableRate(nn.Module):
       level: that it was coded at, from 0, and between levels; one number, or
         what broadcasts to [B, h, w].
     """
-    t = 2 / (self.config.levels - 1) * jnp.asarray(level) - 1
-    return self.base.synthesis(y_hat, t)
+    return self.base.synthesis(y_hat, self._condition(level))
 
   def fast(self, y_hat: jax.Array, level: jax.Array) -> jax.Array:
-    """What the shallow synthesis makes of y_hat, whatever the level."""
-    del level
-    return self.fast_synthesis(y_hat)
+    """`synthesis` by the shallow one."""
+    return self.fast_synthesis(y_hat, self._condition(level))
+
+  def _condition(self, level: jax.Array) -> jax.Array:
+    """-1 at the lowest level, 1 at the highest."""
+    return 2 / (self.config.levels - 1) * jnp.asarray(level) - 1
 
   def prior(self, z: jax.Array) -> tuple[jax.Array, jax.Array | None]:
     """z to (side, importance), the float form; the codec has an exact one.

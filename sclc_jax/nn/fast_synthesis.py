@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 
 from sclc_jax.nn.gdn import GDN
-from sclc_jax.nn.transforms import Conv
+from sclc_jax.nn.transforms import ConditionalConv, Conv, at_positions
 
 WIDTHS = (96, 48, 96)
 _BLOCK = 4  # pixels a side
@@ -22,15 +22,22 @@ class FastSynthesis(nn.Module):
   """y_hat [B, H/16, W/16, M] to x_hat about [-1, 1], [B, H, W, 3].
 
   A block of 16x16 pixels reads y_hat from two positions before to two after.
+  All kernels but the first, by far the largest, follow the quality.
   """
 
   @nn.compact
-  def __call__(self, y: jax.Array) -> jax.Array:
-    layers = ((5, "up"), (5, "up"), (3, "same"))
-    for i, (width, (size, resize)) in enumerate(zip(WIDTHS, layers)):
-      y = Conv(width, size, resize, name=f"conv_{i}")(y)
-      y = GDN(True, name=f"igdn_{i}")(y)
-    return depth_to_space(Conv(3 * _BLOCK**2, 3, name="conv_3")(y), _BLOCK)
+  def __call__(self, y: jax.Array, t: jax.Array) -> jax.Array:
+    """t: the quality, as for `nn.transforms.Synthesis`."""
+    t = at_positions(t, y, 4)
+    first, second, third = WIDTHS
+    x = Conv(first, 5, "up", name="conv_0")(y)
+    x = GDN(True, name="igdn_0")(x)
+    x = ConditionalConv(second, 5, "up", name="conv_1")(x, t)
+    x = GDN(True, name="igdn_1")(x)
+    x = ConditionalConv(third, 3, "same", name="conv_2")(x, t)
+    x = GDN(True, name="igdn_2")(x)
+    x = ConditionalConv(3 * _BLOCK**2, 3, "same", name="conv_3")(x, t)
+    return depth_to_space(x, _BLOCK)
 
 
 def depth_to_space(x: jax.Array, size: int) -> jax.Array:

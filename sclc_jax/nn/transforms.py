@@ -26,6 +26,9 @@ def leaky_relu(x: jax.Array) -> jax.Array:
   return nn.leaky_relu(x, LEAK_FACTOR / 2**LEAK_BITS)
 
 
+_RESIZES = {"same": conv, "down": conv_down, "up": conv_up}
+
+
 class Conv(nn.Module):
   """A convolution with bias: same size, half the size, or twice the size.
 
@@ -48,43 +51,62 @@ class Conv(nn.Module):
     shape = (self.size, self.size, x.shape[-1], self.features)
     kernel = self.param("kernel", start(self.kernel_init), shape)
     bias = self.param("bias", start(self.bias_init), (self.features,))
-    op = {"same": conv, "down": conv_down, "up": conv_up}[self.resize]
-    return add_bias(op(x, kernel.astype(x.dtype)), bias.astype(x.dtype))
+    x = _RESIZES[self.resize](x, kernel.astype(x.dtype))
+    return add_bias(x, bias.astype(x.dtype))
 
 
 class ConditionalConv(nn.Module):
-  """`Conv` with resize `up`, whose kernel and bias are lines in a condition.
+  """`Conv`, whose kernel and bias are lines in a condition.
 
   They are kernel + t * kernel_slope and bias + t * bias_slope, with t in
   [-1, 1] at each position.
 
   Attributes:
     features: output channels.
-    kernel_init: starts `kernel`, [5, 5, I, features]; slopes start at 0.
+    size: kernel height and width.
+    resize: `same` or `up`.
+    kernel_init: starts `kernel`, [size, size, I, features]; slopes start at 0.
   """
 
   features: int
+  size: int = 5
+  resize: str = "up"
   kernel_init: Draw = xavier
 
   @nn.compact
   def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
-    """x [B, H, W, I]; t [B, 2H, 2W, 1], or one number."""
-    shape = (5, 5, x.shape[-1], self.features)
+    """x [B, H, W, I]; t [B, H', W', 1] as the output has it, or one number."""
+    shape = (self.size, self.size, x.shape[-1], self.features)
+    convolve = _RESIZES[self.resize]
     kernel = self.param("kernel", start(self.kernel_init), shape)
     kernel_slope = self.param("kernel_slope", start(zeros), shape)
     bias = self.param("bias", start(zeros), (self.features,))
     bias_slope = self.param("bias_slope", start(zeros), (self.features,))
     if t.size == 1:  # the same kernel everywhere
       t = t.reshape(())
-      x = conv_up(x, (kernel + t * kernel_slope).astype(x.dtype))
+      x = convolve(x, (kernel + t * kernel_slope).astype(x.dtype))
       return add_bias(x, (bias + t * bias_slope).astype(x.dtype))
     # One convolution for both: two narrow ones cost more than a wider one.
     kernels = jnp.concatenate([kernel, kernel_slope], -1)
-    both = conv_up(x, kernels.astype(x.dtype))
+    both = convolve(x, kernels.astype(x.dtype))
     biases = jnp.concatenate([bias, bias_slope])
     both = add_bias(both, biases.astype(x.dtype))
     t = t.astype(x.dtype)
     return both[..., : self.features] + t * both[..., self.features :]
+
+
+def at_positions(t: jax.Array, y: jax.Array, scale: int) -> jax.Array:
+  """What `ConditionalConv` takes: t [B, scale H, scale W, 1], or one number.
+
+  Args:
+    t: one number, or what broadcasts to [B, H, W].
+    y: [B, H, W, C].
+    scale: of the layer's output, against y.
+  """
+  if t.size == 1:
+    return t
+  t = jnp.broadcast_to(t, y.shape[:3])[..., None]
+  return t.repeat(scale, 1).repeat(scale, 2)
 
 
 def _analysis_kernel(init: str, N: int, M: int, stage: int) -> Draw:
@@ -152,9 +174,7 @@ class Synthesis(nn.Module):
 
     One number, or what broadcasts to [B, H/16, W/16].
     """
-    if t.size > 1:
-      t = jnp.broadcast_to(t, y.shape[:3])[..., None]
-      t = t.repeat(16, 1).repeat(16, 2)
+    t = at_positions(t, y, 16)
     for stage in (3, 2, 1):
       kernel_init = _synthesis_kernel(self.start, self.N, self.M, stage)
       y = Conv(self.N, 5, "up", kernel_init, name=f"conv_{stage}")(y)
@@ -163,7 +183,7 @@ class Synthesis(nn.Module):
     kernel_init = _synthesis_kernel(self.start, self.N, self.M, 0)
     if not self.conditional:
       return Conv(3, 5, "up", kernel_init, name="conv_0")(y)
-    return ConditionalConv(3, kernel_init, name="conv_0")(y, t)
+    return ConditionalConv(3, kernel_init=kernel_init, name="conv_0")(y, t)
 
 
 def _magnitudes_only(rng, shape) -> np.ndarray:

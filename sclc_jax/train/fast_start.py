@@ -50,7 +50,7 @@ def strongest_channels(fresh: Any, synthesis: Any) -> Any:
 
 def _into(fresh: Any, **leaves: np.ndarray) -> dict[str, Any]:
   """A layer with arrays in the first corner of its own, which may be larger."""
-  layer = {}
+  layer = dict(fresh)
   for name, leaf in leaves.items():
     whole = np.array(fresh[name])
     whole[tuple(slice(n) for n in leaf.shape)] = leaf

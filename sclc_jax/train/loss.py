@@ -78,6 +78,7 @@ def rate_distortion(
   dtype=jnp.float32,
   distortion: str = "mse",
   frozen: Any = None,
+  distillation: float = 0.0,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """sum over levels of w (lmbda * distortion + bpp), the batch's average.
 
@@ -92,6 +93,7 @@ def rate_distortion(
     dtype: of the transforms' computation.
     distortion: `mse`, or `ms_ssim`: 1 - MS-SSIM.
     frozen: parameters beside them that have no gradient.
+    distillation: see `train.distillation` of `config.TrainConfig`.
 
   Returns:
     The loss, and sums per level [L]: `count`, `mse`, `bpp`, `selected`, and
@@ -108,6 +110,9 @@ def rate_distortion(
     params = join(params, frozen)
     return model.apply({"params": params}, *args, method=method)
 
+  def measure(x, x_hat):
+    return _mse(x, x_hat) if distortion == "mse" else 1 - ms_ssim(x, x_hat)
+
   frozen = frozen or {}
   synthesis = "fast" if model.config.fast else "synthesis"
   bits_z, shared = apply(params, frozen, x.astype(dtype), keys, method="shared")
@@ -120,11 +125,14 @@ def rate_distortion(
     at = level[:, None, None]
     x_hat = apply(params, frozen, y_hat, at, method=synthesis)
     x_hat = to_pixels(x_hat.astype(jnp.float32))
-    lost = jnp.mean((x_hat - x_255) ** 2, axis=(1, 2, 3))  # [B]
-    values = {"mse": lost, "selected": out.selected}
+    lost = measure(x_255, x_hat)  # [B]
+    values = {"mse": _mse(x_255, x_hat), "selected": out.selected}
     if distortion == "ms_ssim":
-      values["ms_ssim"] = ms_ssim(x_255, x_hat)
-      lost = 1 - values["ms_ssim"]
+      values["ms_ssim"] = 1 - lost
+    if model.config.fast:
+      shown = apply(params, frozen, y_hat, at, method="synthesis")
+      shown = to_pixels(jax.lax.stop_gradient(shown).astype(jnp.float32))
+      lost += distillation * (measure(shown, x_hat) - lost)
     values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
     return jnp.mean(weights[level] * (lmbdas[level] * lost + bpp)), values
 
@@ -139,3 +147,8 @@ def rate_distortion(
 
   sums = {key: per_level(value) for key, value in values.items()}
   return loss, {"count": one_hot.sum((0, 1)), **sums}
+
+
+def _mse(x: jax.Array, x_hat: jax.Array) -> jax.Array:
+  """[B] of pictures [B, H, W, 3]."""
+  return jnp.mean((x_hat - x) ** 2, axis=(1, 2, 3))

@@ -58,7 +58,7 @@ def make_loss(config: ExperimentConfig, stage: Stage) -> Callable:
     levels = draw_levels(config, built.adaptive, keys)
     loss, sums = rate_distortion(
       model, trained, images, levels, keys, lmbdas, weights, dtype,
-      config.train.distortion, frozen,
+      config.train.distortion, frozen, config.train.distillation,
     )  # fmt: skip
     return loss / parts, sums
 

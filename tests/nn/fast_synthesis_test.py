@@ -6,24 +6,33 @@ from sclc_jax.nn.fast_synthesis import WIDTHS, FastSynthesis, depth_to_space
 from sclc_jax.nn.initial import initial_params
 
 
-def _up(x, layer):
-  """out[2i + t - 1] += k[t] x[i], element by element."""
+def _at(layer, t):
+  """Kernel and bias of a layer at a quality."""
+  return (
+    np.asarray(layer[name], np.float64)
+    + t * np.asarray(layer.get(f"{name}_slope", 0.0), np.float64)
+    for name in ("kernel", "bias")
+  )
+
+
+def _up(x, layer, t):
+  """out[2i + u - 1] += k[u] x[i], element by element."""
   h, w, _ = x.shape
-  kernel = np.asarray(layer["kernel"], np.float64)
+  kernel, bias = _at(layer, t)
   out = np.zeros((2 * h + 3, 2 * w + 3, kernel.shape[-1]))
-  for i, j, t, u in np.ndindex(h, w, 5, 5):
-    out[2 * i + t, 2 * j + u] += x[i, j] @ kernel[t, u]
-  return out[1 : 2 * h + 1, 1 : 2 * w + 1] + np.asarray(layer["bias"])
+  for i, j, u, v in np.ndindex(h, w, 5, 5):
+    out[2 * i + u, 2 * j + v] += x[i, j] @ kernel[u, v]
+  return out[1 : 2 * h + 1, 1 : 2 * w + 1] + bias
 
 
-def _same(x, layer):
+def _same(x, layer, t):
   h, w, _ = x.shape
-  kernel = np.asarray(layer["kernel"], np.float64)
+  kernel, bias = _at(layer, t)
   padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
   out = sum(
     padded[i : i + h, j : j + w] @ kernel[i, j] for i, j in np.ndindex(3, 3)
   )
-  return out + np.asarray(layer["bias"])
+  return out + bias
 
 
 def _igdn(x, layer):
@@ -32,11 +41,11 @@ def _igdn(x, layer):
   return x * np.sqrt(beta + x**2 @ gamma)
 
 
-def _plain(params, y):
-  x = _igdn(_up(y, params["conv_0"]), params["igdn_0"])
-  x = _igdn(_up(x, params["conv_1"]), params["igdn_1"])
-  x = _igdn(_same(x, params["conv_2"]), params["igdn_2"])
-  blocks = _same(x, params["conv_3"])
+def _plain(params, y, t):
+  x = _igdn(_up(y, params["conv_0"], t), params["igdn_0"])
+  x = _igdn(_up(x, params["conv_1"], t), params["igdn_1"])
+  x = _igdn(_same(x, params["conv_2"], t), params["igdn_2"])
+  blocks = _same(x, params["conv_3"], t)
   h, w, _ = blocks.shape
   out = np.empty((4 * h, 4 * w, 3))
   for i, j, k, m in np.ndindex(h, w, 4, 4):
@@ -44,12 +53,39 @@ def _plain(params, y):
   return out
 
 
-def test_it_is_its_four_layers_one_after_the_other():
-  y = np.random.default_rng(0).normal(size=(1, 2, 3, 5)).astype(np.float32)
-  params = initial_params(FastSynthesis(), 0, y)
-  got = FastSynthesis().apply({"params": params}, y)
+@pytest.fixture(scope="module")
+def y():
+  return np.random.default_rng(0).normal(size=(1, 2, 3, 5)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def params(y):
+  """With slopes, which start at 0."""
+  params = initial_params(FastSynthesis(), 0, y, np.float32(0))
+  rng = np.random.default_rng(1)
+  for layer in ("conv_1", "conv_2", "conv_3"):
+    for name in ("kernel", "bias"):
+      slope = params[layer][f"{name}_slope"]
+      assert not np.any(slope)
+      params[layer][f"{name}_slope"] = 0.03 * rng.normal(size=slope.shape)
+  return params
+
+
+@pytest.mark.parametrize("t", [-1.0, 0.25, 1.0])
+def test_it_is_its_four_layers_one_after_the_other(params, y, t):
+  got = FastSynthesis().apply({"params": params}, y, np.float32(t))
   assert got.shape == (1, 32, 48, 3)
-  np.testing.assert_allclose(got[0], _plain(params, y[0]), atol=1e-4)
+  np.testing.assert_allclose(got[0], _plain(params, y[0], t), atol=1e-4)
+
+
+def test_a_quality_for_each_position_is_taken_there(params, y):
+  one = FastSynthesis().apply({"params": params}, y, np.float32(0.5))
+  same = np.full((1, 2, 3), 0.5, np.float32)
+  each = FastSynthesis().apply({"params": params}, y, same)
+  np.testing.assert_allclose(each, one, atol=1e-5)
+  same[0, 0, 0] = -1  # reaches two positions further, and no more
+  other = FastSynthesis().apply({"params": params}, y, same)
+  assert np.abs(other - one)[0, :16, :16].max() > 1e-3
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -78,6 +78,37 @@ def test_the_loss_counts_each_level_by_its_weight():
   np.testing.assert_allclose(loss, np.sum(weights * each), rtol=1e-5)
 
 
+def test_the_shallow_synthesis_learns_what_the_full_one_shows():
+  config = ModelConfig(N=2, M=2, levels=2, init="wavelet", fast=True)
+  params = init_params(config, 0)
+  image = skimage.data.astronaut()[None, :64, :64]
+  levels, keys = jnp.array([[1]]), jax.random.split(jax.random.key(1), 1)
+  model = VariableRate(config, "coded")
+  variables = {"params": params}
+  x = jnp.float32(image) / 127.5 - 1
+  _, shared = model.apply(variables, x, keys, method="shared")
+  out = model.apply(variables, shared, levels[0], keys, 0, method="level")
+  full, fast = (
+    (model.apply(variables, out.y_hat, levels[0], method=method) + 1) * 127.5
+    for method in ("synthesis", "fast")
+  )
+  ones = jnp.ones(2)
+
+  def loss(distillation):
+    return rate_distortion(
+      model, params, image, levels, keys, ones, ones, distillation=distillation
+    )
+
+  rate = loss(0.0)[1]["bpp"][1]
+  alone, both = (2 * jnp.mean((fast - shown) ** 2) for shown in (image, full))
+  np.testing.assert_allclose(loss(0.0)[0], alone + 2 * rate, rtol=1e-4)
+  np.testing.assert_allclose(loss(1.0)[0], both + 2 * rate, rtol=1e-4)
+  mixed = 0.25 * alone + 0.75 * both + 2 * rate
+  np.testing.assert_allclose(loss(0.75)[0], mixed, rtol=1e-4)
+  mse = loss(1.0)[1]["mse"][1]
+  np.testing.assert_allclose(mse, alone / 2, rtol=1e-4)
+
+
 def test_crops_too_small_for_ms_ssim_are_named():
   with pytest.raises(ValueError, match="at least 192 .* 161 .* got 128"):
     from_dict(

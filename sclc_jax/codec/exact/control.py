@@ -34,7 +34,7 @@ IMPORTANCE_BITS = 20
 _IMPORTANCE = 2**IMPORTANCE_BITS
 _EXACT = 2**53
 _POSITIONS = 512  # in a band of a matrix product
-_TILE = 32  # positions of z a side, for bounded memory
+_TILE = 48  # positions of z a side, for bounded memory
 # A block of 4x4 scales reads z from two positions before to one after.
 _MARGIN = (2, 1)
 

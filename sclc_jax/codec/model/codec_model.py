@@ -15,6 +15,7 @@ from sclc_jax.codec.entropy.tables import gaussian_tables
 from sclc_jax.codec.exact.context import ContextPath
 from sclc_jax.codec.exact.control import ControlPath
 from sclc_jax.codec.exact.lowpass import LowPass
+from sclc_jax.codec.model.preview_file import Preview
 from sclc_jax.codec.stream.bitstream import FINGERPRINT_BYTES
 from sclc_jax.config import ModelConfig, Objective
 
@@ -50,9 +51,8 @@ class CodecModel:
       `config` as nested dicts, `stages` with the steps `done` and `planned` of
       each, `parent` that it started from, `data`, `hardware`, `versions`, and
       `log` with `columns` and `rows`; what is not known is left out.
-    preview: float32 [9 N + 1, 48], the map of `codec.pixels.preview`; None
-      where there is none. It lies in a file beside the model's, and the
-      fingerprint does not cover it either.
+    preview: what `codec.pixels.preview` needs, or None. It lies in a file
+      beside the model's, and the fingerprint does not cover it either.
     fast: nested dict of float32 parameters of the shallow synthesis, None where
       it is not there or was not asked for. No symbol depends on it: neither
       the fingerprint nor the model's own file has it (`fast_file`).
@@ -70,7 +70,7 @@ class CodecModel:
   lowpass: LowPass | None = None
   objective: Objective | None = None
   provenance: tuple[dict[str, Any], ...] = ()
-  preview: np.ndarray | None = None
+  preview: Preview | None = None
   fast: dict[str, Any] | None = None
 
   def __str__(self) -> str:

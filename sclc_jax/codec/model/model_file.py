@@ -168,7 +168,7 @@ def _read_model(path: pathlib.Path) -> CodecModel:
       model,
       objective=_objective(meta),
       provenance=_provenance(meta),
-      preview=read_preview(path, model.fingerprint, 9 * config.N + 1),
+      preview=read_preview(path, model.fingerprint, config.N),
     )
 
 

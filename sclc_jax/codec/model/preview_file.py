@@ -6,6 +6,7 @@ without it, and the fingerprint does not cover it. It says which model it is of.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import zipfile
@@ -19,26 +20,40 @@ COLUMNS = 48  # 4x4 RGB pixels
 _DAMAGE = (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile)
 
 
+@dataclasses.dataclass(frozen=True)
+class Preview:
+  """What `codec.pixels.preview` needs of a model beside its synthesis.
+
+  Attributes:
+    channels: of the synthesis' first layer that are read, int32 [n], rising.
+    map: from 3x3 positions of them, and a 1, to pixels: float32 [9 n + 1, 48].
+  """
+
+  channels: np.ndarray
+  map: np.ndarray
+
+
 def preview_path(model: str | os.PathLike) -> Path:
   """Where the preview of a model's file lies, if it has one."""
   return to_path(model).with_suffix(".preview.npz")
 
 
 def write_preview(
-  model: str | os.PathLike, fingerprint: bytes, preview: np.ndarray
+  model: str | os.PathLike, fingerprint: bytes, preview: Preview
 ) -> None:
   """Writes it, whole or not at all.
 
   Args:
     model: file of the model.
     fingerprint: of the model.
-    preview: see `CodecModel`; it is rounded to 16 bits.
+    preview: of the model; its map is rounded to 16 bits.
   """
   buffer = io.BytesIO()
   np.savez_compressed(
     buffer,
     fingerprint=np.frombuffer(fingerprint, np.uint8),
-    map=preview.astype(np.float16),
+    channels=preview.channels.astype(np.uint16),
+    map=preview.map.astype(np.float16),
   )
   write_whole(preview_path(model), buffer.getvalue())
 
@@ -53,9 +68,14 @@ def has_preview(model: str | os.PathLike, fingerprint: bytes) -> bool:
 
 
 def read_preview(
-  model: str | os.PathLike, fingerprint: bytes, rows: int
-) -> np.ndarray | None:
-  """That of a model, float32 [rows, 48]; None where it has none of its own.
+  model: str | os.PathLike, fingerprint: bytes, width: int
+) -> Preview | None:
+  """That of a model; None where it has none of its own.
+
+  Args:
+    model: file of the model.
+    fingerprint: of the model.
+    width: N, the channels that there are.
 
   Raises:
     ValueError: its file is damaged.
@@ -67,12 +87,17 @@ def read_preview(
     with np.load(path) as arrays:
       if arrays["fingerprint"].tobytes() != fingerprint:
         return None  # left there by an earlier model of this name
-      preview = arrays["map"].astype(np.float32)
-    if preview.shape != (rows, COLUMNS) or not np.isfinite(preview).all():
+      channels = arrays["channels"].astype(np.int32)
+      pixels = arrays["map"].astype(np.float32)
+    rises = np.diff(channels, prepend=-1, append=width) > 0
+    if channels.ndim != 1 or not rises.all():
+      raise KeyError("channels")
+    shape = 9 * channels.size + 1, COLUMNS
+    if pixels.shape != shape or not np.isfinite(pixels).all():
       raise KeyError("map")
   except _DAMAGE as error:
     raise ValueError(
       f"{path} is not a whole preview ({type(error).__name__}); make it anew "
       "with 'sclc export --fit-preview', or remove it."
     ) from None
-  return preview
+  return Preview(channels, pixels)

@@ -1,7 +1,7 @@
 """A small picture straight from y_hat: one layer of the synthesis, then a map.
 
 The first layer of the synthesis, with its IGDN, gives features at an eighth of
-the picture's sides. A linear map, which `export.preview_fit` makes, takes them
+the picture's sides; half of its channels are enough. A linear map, which `export.preview_fit` makes, takes them
 to 4x4 pixels each: half the picture's sides. The map to a fourth or an eighth
 is the average of these pixels' maps.
 """
@@ -45,40 +45,45 @@ def check_preview(model: CodecModel, scale: int) -> None:
     )
 
 
-def features(params, y_hat: jax.Array) -> jax.Array:
+@jax.jit
+def features(params, channels: np.ndarray, y_hat: jax.Array) -> jax.Array:
   """What the map reads.
 
   Args:
     params: of the synthesis.
+    channels: those that are read, int [n]; the IGDN knows no others.
     y_hat: [B, h, w, M].
 
   Returns:
-    [B, 2h, 2w, N].
+    [B, 2h, 2w, n].
   """
-  kernel = params["conv_3"]["kernel"]
-  layer = Conv(kernel.shape[-1], kernel.shape[0], "up")
-  x = layer.apply({"params": params["conv_3"]}, y_hat)
-  return GDN(True).apply({"params": params["igdn_2"]}, x)
+  conv_3, igdn_2 = params["conv_3"], params["igdn_2"]
+  kernel, bias = conv_3["kernel"][..., channels], conv_3["bias"][channels]
+  gamma, beta = igdn_2["gamma"][channels], igdn_2["beta"][channels]
+  layer = {"kernel": kernel, "bias": bias}
+  x = Conv(bias.size, len(kernel), "up").apply({"params": layer}, y_hat)
+  layer = {"gamma": gamma[:, channels], "beta": beta}
+  return GDN(True).apply({"params": layer}, x)
 
 
 def map_for(preview: np.ndarray, scale: int) -> np.ndarray:
   """The map to the 8/scale x 8/scale pixels of a position.
 
   Args:
-    preview: of a model, [REACH * REACH * N + 1, SIDE * SIDE * 3].
+    preview: map of a model, [REACH * REACH * n + 1, SIDE * SIDE * 3].
     scale: one of SCALES.
 
   Returns:
-    [REACH * REACH * N + 1, (8/scale)**2 * 3].
+    [REACH * REACH * n + 1, (8/scale)**2 * 3].
   """
   n = 8 // scale
   pixels = preview.reshape(-1, n, SIDE // n, n, SIDE // n, 3)
   return pixels.mean((2, 4)).reshape(len(preview), -1)
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _run(params, kernel, y_hat, n):
-  x = features(params, y_hat)
+@functools.partial(jax.jit, static_argnums=4)
+def _run(params, channels, kernel, y_hat, n):
+  x = features(params, channels, y_hat)
   x = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], "edge")
   taps = kernel[:-1].reshape(REACH, REACH, x.shape[-1], -1)
   x = conv(x, taps)[:, 1:-1, 1:-1] + kernel[-1]
@@ -109,16 +114,17 @@ def preview(
   """
   height, width = -(-file.height // scale), -(-file.width // scale)
   image = empty_picture(height, width, file.colour)
-  kernel = jnp.asarray(map_for(model.preview, scale))
+  channels = model.preview.channels
+  kernel = jnp.asarray(map_for(model.preview.map, scale))
   for tile in tiles(*y_hat.shape[:2], TILE, MARGINS["synthesis"]):
     part = y_hat[tile.source][None]
     synthesis = params["base"]["synthesis"]
-    pixels = np.asarray(_run(synthesis, kernel, part, 8 // scale))[0]
+    pixels = _run(synthesis, channels, kernel, part, 8 // scale)[0]
     inner, target = (
       tuple(scaled(part, 16 // scale) for part in parts)
       for parts in (tile.inner, tile.target)
     )
-    crop_into(image[target], pixels[inner])
+    crop_into(image[target], np.asarray(pixels)[inner])
   alpha = sections.read_alpha(file)
   if alpha is not None:
     alpha = smaller_alpha(alpha, scale)

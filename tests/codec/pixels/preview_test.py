@@ -8,10 +8,15 @@ import pytest
 from sclc_jax.codec.codec import Codec
 from sclc_jax.codec.model.codec_model import fingerprint_of, model_tensors
 from sclc_jax.codec.model.model_file import read_model, save_model
-from sclc_jax.codec.model.preview_file import has_preview, preview_path
+from sclc_jax.codec.model.preview_file import (
+  Preview,
+  has_preview,
+  preview_path,
+)
 from sclc_jax.codec.model.shipped import read_facts, shipped_models
 from sclc_jax.codec.pixels import preview
 from sclc_jax.codec.pixels.preview import SCALES, smaller_alpha
+from sclc_jax.export import preview_fit
 from sclc_jax.export.preview_fit import fit_preview
 from sclc_jax.metrics import psnr_db
 
@@ -111,6 +116,15 @@ def test_the_map_is_kept_beside_the_model_which_stays_as_it_is(
   assert np.abs(near - Codec(fitted).preview(data)).max() <= 2
 
 
+def test_the_strongest_channels_are_enough(tiny_model, photo, monkeypatch):
+  monkeypatch.setattr(preview_fit, "_CHANNELS", 5)
+  fitted = fit_preview(tiny_model, [photo])
+  channels = fitted.preview.channels
+  assert channels.size == 5 and (np.diff(channels) > 0).all()
+  assert fitted.preview.map.shape == (9 * 5 + 1, 48)
+  assert Codec(fitted).preview(Codec(fitted).compress(photo)).any()
+
+
 def test_the_map_of_another_model_does_not_count(fitted, tiny_model, tmp_path):
   path = tmp_path / "m.sclcm"
   save_model(dataclasses.replace(fitted, fingerprint=b"others"), path)
@@ -122,10 +136,19 @@ def test_a_damaged_map_is_named_with_its_remedy(fitted, tmp_path):
   path = tmp_path / "m.sclcm"
   save_model(fitted, path)
   whole = preview_path(path).read_bytes()
-  other = dataclasses.replace(fitted, preview=fitted.preview[1:])
-  save_model(other, path)
-  for data in (b"", b"map", whole[: len(whole) // 2],
-               preview_path(path).read_bytes()):  # fmt: skip
+  files = [b"", b"map", whole[: len(whole) // 2]]
+  channels, pixels = fitted.preview.channels, fitted.preview.map
+  for other in (
+    Preview(channels, pixels[1:]),
+    Preview(channels[::-1], pixels),
+    Preview(channels + 1, pixels),
+    Preview(channels[None], pixels),
+    Preview(channels[1:], pixels),
+    Preview(channels, np.full_like(pixels, np.nan)),
+  ):
+    save_model(dataclasses.replace(fitted, preview=other), path)
+    files.append(preview_path(path).read_bytes())
+  for data in files:
     preview_path(path).write_bytes(data)
     with pytest.raises(ValueError, match=r"m\.preview\.npz is not.*anew with"):
       read_model(path)
