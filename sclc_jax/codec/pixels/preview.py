@@ -1,9 +1,9 @@
 """A small picture straight from y_hat: one layer of the synthesis, then a map.
 
 The first layer of the synthesis, with its IGDN, gives features at an eighth of
-the picture's sides; half of its channels are enough. A linear map, which `export.preview_fit` makes, takes them
-to 4x4 pixels each: half the picture's sides. The map to a fourth or an eighth
-is the average of these pixels' maps.
+the picture's sides; half of its channels are enough. A linear map, which
+`export.preview_fit` makes, takes them to 4x4 pixels each: half the picture's
+sides. The map to a fourth or an eighth is the average of these pixels' maps.
 """
 
 from __future__ import annotations
