@@ -2,8 +2,8 @@
 
     sclc train --config fast --workdir runs/fast \
       --config.data.source folder:PHOTOS
-    sclc export --workdir runs/fast --fast-of hyperprior-mse \
-      -o hyperprior-mse.fast.sclcm
+    sclc export --workdir runs/fast --fast-of hyperprior-mse-conditional \
+      -o hyperprior-mse-conditional.fast.sclcm
 
 Then `sclc decompress --fast`, where that file lies beside the model's own. The
 model stays as it is, bit for bit: the stage trains the shallow synthesis alone,
@@ -26,11 +26,12 @@ from sclc_jax.config import default_config_dict
 
 def get_config():
   config = default_config_dict()
-  config.init_from = "hyperprior-mse"
+  config.init_from = "hyperprior-mse-conditional"
   config.init_parts = "selective"  # selector and all: what the decoder sees
   config.model.N = 192
   config.model.M = 320
   config.model.density = "mixture"
+  config.model.conditional = True
   config.model.rate_weight = 0.04
 
   config.stages.base.steps = 0

@@ -7,7 +7,8 @@ A row is a quality: means over the images of bits, PSNR and the median time from
 bytes to pixels. Pillow decodes AVIF and JPEG XL. CompressAI's
 bmshj2018-hyperprior has the widths of its published models (N=128, M=192 for
 the lower five rates, 192 and 320 for the upper three) and random weights: its
-times are measured, its PSNR is not.
+times are measured, its PSNR is not. It has as many threads as there are CPUs,
+like ours; AVIF and JPEG XL have as many as Pillow gives them.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ def main() -> None:
     name: load_codec(args.model, fast=name == "fast")
     for name in ("full", "fast")
   }
+  for peer in (AVIF, JPEG_XL):
+    if not peer.installed():
+      print(f"{peer.name} is left out: {peer.remedy}")
   rows: dict[tuple[str, str], list] = {}
   for path in tqdm.tqdm(find_images(args.images)[: args.limit]):
     image = load_image(path)
@@ -65,10 +69,7 @@ def _ours(codecs: dict[str, Codec], image: np.ndarray, repeats: int):
 
 def _pillow(image: np.ndarray, repeats: int):
   for peer in (AVIF, JPEG_XL):
-    if not peer.installed():
-      print(f"{peer.name} is left out: {peer.remedy}")
-      continue
-    for setting in peer.settings:
+    for setting in peer.settings if peer.installed() else ():
       data = peer.encode(image, setting)
 
       def decode(data: bytes, peer=peer) -> np.ndarray:
@@ -85,6 +86,7 @@ def _compressai(args, image: np.ndarray):
       result = common.run_json(
         args.peer_python, "peer_compressai.py", "code", "--image", path,
         "--N", N, "--M", M, "--repeats", args.repeats,
+        "--threads", len(os.sched_getaffinity(0)),
         tunables=args.peer_tunables,
       )  # fmt: skip
       yield name, "", np.nan, np.nan, 1000 * result["decode_s"]

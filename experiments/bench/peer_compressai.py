@@ -1,7 +1,7 @@
 """One measurement of CompressAI (PyTorch, CPU), printed as JSON.
 
 Needs an environment of its own with torch and compressai, and nothing of
-this project. Called by codec_speed.py and train_step.py.
+this project. Called by codec_speed.py, decoding.py and train_step.py.
 """
 
 import argparse

@@ -58,9 +58,9 @@ def tiles(
   Args:
     rows: of the grid.
     columns: of the grid.
-    size: about the side of a tile, which is between 2/3 and 3/2 of it. A side
-      grows where the other is bounded by a narrow grid, and a grid of up to two
-      tiles' area is one tile.
+    size: about the side of a tile, which comes as near to it as whole numbers
+      of tiles allow. A side grows where the other is bounded by a narrow grid,
+      and a grid of up to two tiles' area is one tile.
     margin: how many positions at the start and at the end of a tile depend on
       what lies beyond its edge.
   """

@@ -129,9 +129,10 @@ def rate_distortion(
     values = {"mse": _mse(x_255, x_hat), "selected": out.selected}
     if distortion == "ms_ssim":
       values["ms_ssim"] = 1 - lost
-    if model.config.fast:
-      shown = apply(params, frozen, y_hat, at, method="synthesis")
-      shown = to_pixels(jax.lax.stop_gradient(shown).astype(jnp.float32))
+    if model.config.fast and distillation:
+      known = jax.lax.stop_gradient((params, frozen, y_hat))
+      shown = apply(*known, at, method="synthesis").astype(jnp.float32)
+      shown = jnp.clip(to_pixels(shown), 0, 255)
       lost += distillation * (measure(shown, x_hat) - lost)
     values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
     return jnp.mean(weights[level] * (lmbdas[level] * lost + bpp)), values

@@ -83,9 +83,11 @@ def test_a_quality_for_each_position_is_taken_there(params, y):
   same = np.full((1, 2, 3), 0.5, np.float32)
   each = FastSynthesis().apply({"params": params}, y, same)
   np.testing.assert_allclose(each, one, atol=1e-5)
-  same[0, 0, 0] = -1  # reaches two positions further, and no more
+  same[0, 0, 0] = -1  # two positions of 4x4 pixels read past their own
   other = FastSynthesis().apply({"params": params}, y, same)
-  assert np.abs(other - one)[0, :16, :16].max() > 1e-3
+  changed = np.abs(other - one).max((0, 3))
+  assert changed[:16, :16].max() > 1e-3
+  assert changed[24:].max() < 1e-5 and changed[:, 24:].max() < 1e-5
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -92,6 +92,7 @@ def test_the_shallow_synthesis_learns_what_the_full_one_shows():
     (model.apply(variables, out.y_hat, levels[0], method=method) + 1) * 127.5
     for method in ("synthesis", "fast")
   )
+  full = jnp.clip(full, 0, 255)
   ones = jnp.ones(2)
 
   def loss(distillation):

@@ -66,9 +66,9 @@ class IntegerConv:
     taps 3 and 1; an odd one x[i - 1], x[i] and x[i + 1] with 4, 2 and 0.
     """
     odd, even = slice(None, None, -2), slice(3, None, -2)
-    rows = [self.taps[part] for part in (even, odd)]
+    rows = [self.weight[part] for part in (even, odd)]
     return [
-      [np.ascontiguousarray(row[:, part]) for part in (even, odd)]
+      [row[:, part].astype(np.float64, order="C") for part in (even, odd)]
       for row in rows
     ]
 
@@ -174,7 +174,8 @@ def _same(x: np.ndarray, conv: IntegerConv, finish: _Finish) -> np.ndarray:
   """Stride-1 SAME convolution of [h, w, I], int32."""
   out = np.empty((*x.shape[:2], conv.bias.size), np.int32)
   edge = conv.weight.shape[0] // 2
-  x = np.pad(x, ((edge, edge), (edge, edge), (0, 0)))
+  if edge:
+    x = np.pad(x, ((edge, edge), (edge, edge), (0, 0)))
   _sums(x, conv.taps, conv, finish, out)
   return out
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -17,7 +19,11 @@ from sclc_jax.buckets import Path, to_path
 from sclc_jax.files import write_whole
 
 COLUMNS = 48  # 4x4 RGB pixels
-_DAMAGE = (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile)
+# RuntimeError: a damaged byte asks for a password or another method.
+_DAMAGE = (
+  KeyError, OSError, ValueError, EOFError, RuntimeError, struct.error,
+  zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Preview:
   """What `codec.pixels.preview` needs of a model beside its synthesis.
 
   Attributes:
-    channels: of the synthesis' first layer that are read, int32 [n], rising.
+    channels: of the synthesis' first layer that are read, integers [n], rising.
     map: from 3x3 positions of them, and a 1, to pixels: float32 [9 n + 1, 48].
   """
 
@@ -61,10 +67,19 @@ def write_preview(
 def has_preview(model: str | os.PathLike, fingerprint: bytes) -> bool:
   """Whether a model's file has a preview of its own beside it."""
   try:
-    with np.load(preview_path(model)) as arrays:
-      return arrays["fingerprint"].tobytes() == fingerprint
+    return _arrays(model)["fingerprint"].tobytes() == fingerprint
   except _DAMAGE:
     return False
+
+
+def _arrays(model: str | os.PathLike) -> dict[str, np.ndarray]:
+  """What its file holds; raises one of `_DAMAGE`."""
+  path = preview_path(model)
+  with zipfile.ZipFile(path) as archive:
+    if archive.testzip():  # before NumPy parses what is damaged
+      raise zipfile.BadZipFile("a checksum is wrong")
+  with np.load(path) as arrays:
+    return dict(arrays)
 
 
 def read_preview(
@@ -84,11 +99,11 @@ def read_preview(
   if not path.is_file():
     return None
   try:
-    with np.load(path) as arrays:
-      if arrays["fingerprint"].tobytes() != fingerprint:
-        return None  # left there by an earlier model of this name
-      channels = arrays["channels"].astype(np.int32)
-      pixels = arrays["map"].astype(np.float32)
+    arrays = _arrays(model)
+    if arrays["fingerprint"].tobytes() != fingerprint:
+      return None  # left there by an earlier model of this name
+    channels = arrays["channels"].astype(np.int32)
+    pixels = arrays["map"].astype(np.float32)
     rises = np.diff(channels, prepend=-1, append=width) > 0
     if channels.ndim != 1 or not rises.all():
       raise KeyError("channels")

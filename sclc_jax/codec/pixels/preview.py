@@ -1,7 +1,7 @@
 """A small picture straight from y_hat: one layer of the synthesis, then a map.
 
 The first layer of the synthesis, with its IGDN, gives features at an eighth of
-the picture's sides; half of its channels are enough. A linear map, which
+the picture's sides; of a wide layer 96 channels are enough. A linear map, which
 `export.preview_fit` makes, takes them to 4x4 pixels each: half the picture's
 sides. The map to a fourth or an eighth is the average of these pixels' maps.
 """
@@ -119,12 +119,12 @@ def preview(
   for tile in tiles(*y_hat.shape[:2], TILE, MARGINS["synthesis"]):
     part = y_hat[tile.source][None]
     synthesis = params["base"]["synthesis"]
-    pixels = _run(synthesis, channels, kernel, part, 8 // scale)[0]
+    pixels = _run(synthesis, channels, kernel, part, 8 // scale)
     inner, target = (
       tuple(scaled(part, 16 // scale) for part in parts)
       for parts in (tile.inner, tile.target)
     )
-    crop_into(image[target], np.asarray(pixels)[inner])
+    crop_into(image[target], np.asarray(pixels)[0][inner])
   alpha = sections.read_alpha(file)
   if alpha is not None:
     alpha = smaller_alpha(alpha, scale)

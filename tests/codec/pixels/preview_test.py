@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from sclc_jax.codec.model.preview_file import (
   Preview,
   has_preview,
   preview_path,
+  read_preview,
 )
 from sclc_jax.codec.model.shipped import read_facts, shipped_models
 from sclc_jax.codec.pixels import preview
@@ -117,12 +119,23 @@ def test_the_map_is_kept_beside_the_model_which_stays_as_it_is(
 
 
 def test_the_strongest_channels_are_enough(tiny_model, photo, monkeypatch):
-  monkeypatch.setattr(preview_fit, "_CHANNELS", 5)
-  fitted = fit_preview(tiny_model, [photo])
-  channels = fitted.preview.channels
-  assert channels.size == 5 and (np.diff(channels) > 0).all()
-  assert fitted.preview.map.shape == (9 * 5 + 1, 48)
-  assert Codec(fitted).preview(Codec(fitted).compress(photo)).any()
+  monkeypatch.setattr(preview_fit, "_CHANNELS", 3)
+  alive = np.array([1, 4, 6])
+  dead = np.setdiff1d(np.arange(tiny_model.config.N), alive)
+  params = jax.tree.map(np.copy, tiny_model.params)
+  layer = params["base"]["synthesis"]["conv_3"]
+  layer["kernel"][..., dead] = layer["bias"][dead] = 0
+  model = dataclasses.replace(tiny_model, params=params)
+  fitted = fit_preview(model, [photo])
+  np.testing.assert_array_equal(fitted.preview.channels, alive)
+  assert fitted.preview.map.shape == (9 * 3 + 1, 48)
+  monkeypatch.undo()
+  data = Codec(model).compress(photo)
+  few, all_of_them = (
+    Codec(each).preview(data).astype(int)
+    for each in (fitted, fit_preview(model, [photo]))
+  )
+  assert np.abs(few - all_of_them).max() < 3
 
 
 def test_the_map_of_another_model_does_not_count(fitted, tiny_model, tmp_path):
@@ -152,6 +165,26 @@ def test_a_damaged_map_is_named_with_its_remedy(fitted, tmp_path):
     preview_path(path).write_bytes(data)
     with pytest.raises(ValueError, match=r"m\.preview\.npz is not.*anew with"):
       read_model(path)
+
+
+def test_a_flipped_bit_gives_a_preview_or_that_sentence(fitted, tmp_path):
+  path = tmp_path / "m.sclcm"
+  save_model(fitted, path)
+  whole = preview_path(path).read_bytes()
+  places = np.random.default_rng(0).integers(0, 8 * len(whole), 300)
+  last = 8 * (len(whole) - np.arange(1, 120))  # the directory of the archive
+  refused = 0
+  for place in [*places, *last]:
+    data = bytearray(whole)
+    data[place // 8] ^= 1 << place % 8
+    preview_path(path).write_bytes(data)
+    has_preview(path, fitted.fingerprint)
+    try:
+      read_preview(path, fitted.fingerprint, fitted.config.N)
+    except ValueError as error:
+      assert "anew with 'sclc export --fit-preview'" in str(error)
+      refused += 1
+  assert refused > 200
 
 
 def test_what_gives_no_preview_is_refused(codec, tiny_model, photo):

@@ -6,14 +6,22 @@ import pytest
 from hypothesis import strategies as st
 
 from sclc_jax.codec.codec import Codec
-from sclc_jax.codec.pixels.transforms import Transforms
+from sclc_jax.codec.pixels.transforms import MARGINS, Transforms
+from sclc_jax.codec.tiles import tiles
 
 SHAPES = ((330, 400, 3), (640, 64), (200, 333, 4), (300, 260, 2))
+BORDERS = sorted(
+  {
+    16 * side.stop
+    for tile in tiles(24, 28, 16, MARGINS["synthesis"])  # of the first shape
+    for side in tile.target
+  }
+)
 
 
 @pytest.fixture(scope="module")
 def tiled(tiny_model) -> Codec:
-  """Tiles of 16x16 positions: 256x256 pixels."""
+  """Tiles of about 16x16 positions: 256x256 pixels."""
   codec = Codec(tiny_model)
   codec.transforms = Transforms(tiny_model.config, tiny_model.params, tile=16)
   return codec
@@ -36,7 +44,7 @@ def regions(draw, shape):
   """Most of them end at borders of tiles or of the picture, or next to them."""
   spans = []
   for length in shape[:2]:
-    edges = [at for b in (0, 16, 224, 240, 256, length) for at in (b - 1, b)]
+    edges = [at for b in (0, 16, *BORDERS, length) for at in (b - 1, b)]
     edge = st.sampled_from([e for e in edges if 0 <= e <= length])
     ends = st.one_of(edge, st.integers(0, length))
     pair = st.lists(ends, min_size=2, max_size=2, unique=True)

@@ -17,7 +17,8 @@ def test_tiles_give_the_whole_picture(codec, monkeypatch, shape):
   picture = codec.decompress(codec.encode(whole, 8))
   small = Transforms(codec.model.config, codec.model.params, tile=16)
   monkeypatch.setattr(codec, "transforms", small)
-  monkeypatch.setattr(control, "_TILE", 5)
+  monkeypatch.setattr(control, "_TILE", 2)
+  monkeypatch.setattr(control, "_POSITIONS", 7)
   tiled = codec.analyse(image)
   np.testing.assert_allclose(tiled.y, whole.y, atol=1e-3)
   assert np.abs(tiled.z - whole.z).max() <= 1
