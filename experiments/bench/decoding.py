@@ -22,6 +22,7 @@ import numpy as np
 import tqdm
 
 from sclc_jax.codec.codec import Codec, load_codec
+from sclc_jax.cpus import cpu_count
 from sclc_jax.evaluation.peers import AVIF, JPEG_XL
 from sclc_jax.images import find_images, load_image
 from sclc_jax.metrics import psnr_db
@@ -86,7 +87,7 @@ def _compressai(args, image: np.ndarray):
       result = common.run_json(
         args.peer_python, "peer_compressai.py", "code", "--image", path,
         "--N", N, "--M", M, "--repeats", args.repeats,
-        "--threads", len(os.sched_getaffinity(0)),
+        "--threads", cpu_count(),
         tunables=args.peer_tunables,
       )  # fmt: skip
       yield name, "", np.nan, np.nan, 1000 * result["decode_s"]

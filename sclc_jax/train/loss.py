@@ -111,7 +111,12 @@ def rate_distortion(
     return model.apply({"params": params}, *args, method=method)
 
   def measure(x, x_hat):
-    return _mse(x, x_hat) if distortion == "mse" else 1 - ms_ssim(x, x_hat)
+    """(the distortion, all that is measured) of pictures, each [B]."""
+    mse = jnp.mean((x_hat - x) ** 2, axis=(1, 2, 3))
+    if distortion == "mse":
+      return mse, {"mse": mse}
+    similarity = ms_ssim(x, x_hat)
+    return 1 - similarity, {"mse": mse, "ms_ssim": similarity}
 
   frozen = frozen or {}
   synthesis = "fast" if model.config.fast else "synthesis"
@@ -125,15 +130,13 @@ def rate_distortion(
     at = level[:, None, None]
     x_hat = apply(params, frozen, y_hat, at, method=synthesis)
     x_hat = to_pixels(x_hat.astype(jnp.float32))
-    lost = measure(x_255, x_hat)  # [B]
-    values = {"mse": _mse(x_255, x_hat), "selected": out.selected}
-    if distortion == "ms_ssim":
-      values["ms_ssim"] = 1 - lost
+    lost, values = measure(x_255, x_hat)
+    values["selected"] = out.selected
     if model.config.fast and distillation:
       known = jax.lax.stop_gradient((params, frozen, y_hat))
       shown = apply(*known, at, method="synthesis").astype(jnp.float32)
       shown = jnp.clip(to_pixels(shown), 0, 255)
-      lost += distillation * (measure(shown, x_hat) - lost)
+      lost += distillation * (measure(shown, x_hat)[0] - lost)
     values["bpp"] = bpp = (out.bits_y + bits_z) / pixels
     return jnp.mean(weights[level] * (lmbdas[level] * lost + bpp)), values
 
@@ -148,8 +151,3 @@ def rate_distortion(
 
   sums = {key: per_level(value) for key, value in values.items()}
   return loss, {"count": one_hot.sum((0, 1)), **sums}
-
-
-def _mse(x: jax.Array, x_hat: jax.Array) -> jax.Array:
-  """[B] of pictures [B, H, W, 3]."""
-  return jnp.mean((x_hat - x) ** 2, axis=(1, 2, 3))

@@ -31,7 +31,6 @@ SCALE_MAX = 2**26 - 1
 RECIPROCAL_BITS = 16
 RECIPROCAL_MAX = 2**26 - 1
 IMPORTANCE_BITS = 20
-_IMPORTANCE = 2**IMPORTANCE_BITS
 _EXACT = 2**53
 _POSITIONS = 512  # in a band of a matrix product
 _TILE = 48  # positions of z a side, for bounded memory
@@ -268,7 +267,8 @@ class ControlPath:
       return _rescaled(acc, shift, -SCALE_MAX, SCALE_MAX)
 
     def to_importance(acc: np.ndarray, shift: np.ndarray) -> np.ndarray:
-      drop, half = shift + ACTIVATION_BITS - IMPORTANCE_BITS, _IMPORTANCE // 2
+      drop = shift + ACTIVATION_BITS - IMPORTANCE_BITS
+      half = 2 ** (IMPORTANCE_BITS - 1)
       return _rescaled(acc, drop, -half, half) + half
 
     side = _same(features, self.convs[2], to_side)

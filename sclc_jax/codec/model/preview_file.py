@@ -67,19 +67,18 @@ def write_preview(
 def has_preview(model: str | os.PathLike, fingerprint: bytes) -> bool:
   """Whether a model's file has a preview of its own beside it."""
   try:
-    return _arrays(model)["fingerprint"].tobytes() == fingerprint
+    (kept,) = _arrays(model, "fingerprint")
+    return kept.tobytes() == fingerprint
   except _DAMAGE:
     return False
 
 
-def _arrays(model: str | os.PathLike) -> dict[str, np.ndarray]:
-  """What its file holds; raises one of `_DAMAGE`."""
-  path = preview_path(model)
-  with zipfile.ZipFile(path) as archive:
-    if archive.testzip():  # before NumPy parses what is damaged
-      raise zipfile.BadZipFile("a checksum is wrong")
-  with np.load(path) as arrays:
-    return dict(arrays)
+def _arrays(model: str | os.PathLike, *names: str) -> list[np.ndarray]:
+  """Arrays of its file; raises one of `_DAMAGE`."""
+  with zipfile.ZipFile(preview_path(model)) as archive:
+    # Each whole: its checksum is right before NumPy parses it.
+    files = [archive.read(f"{name}.npy") for name in names]
+  return [np.load(io.BytesIO(file)) for file in files]
 
 
 def read_preview(
@@ -99,11 +98,11 @@ def read_preview(
   if not path.is_file():
     return None
   try:
-    arrays = _arrays(model)
-    if arrays["fingerprint"].tobytes() != fingerprint:
+    (kept,) = _arrays(model, "fingerprint")
+    if kept.tobytes() != fingerprint:
       return None  # left there by an earlier model of this name
-    channels = arrays["channels"].astype(np.int32)
-    pixels = arrays["map"].astype(np.float32)
+    channels, pixels = _arrays(model, "channels", "map")
+    channels, pixels = channels.astype(np.int32), pixels.astype(np.float32)
     rises = np.diff(channels, prepend=-1, append=width) > 0
     if channels.ndim != 1 or not rises.all():
       raise KeyError("channels")
