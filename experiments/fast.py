@@ -10,8 +10,8 @@ model stays as it is, bit for bit: the stage trains the shallow synthesis alone,
 on latents as the encoder codes them. For another model set `init_from`,
 `model.N`, `model.M`, `model.density` and the Lagrange weights to its own.
 
-Cost: 5 s a step on two CPU cores that ten other jobs shared. What it loses:
-docs/results.md, "The fast decoder".
+Cost: 2.5 s a step on two CPU cores, of which latents and the full synthesis are
+nearly all: 31 hours. What it loses: docs/results.md, "The fast decoder".
 
 The one that ships had the same loss, optimiser and levels in 45,000 steps, but
 from latents and pictures of the full synthesis that were computed once: 847 of
